@@ -1,0 +1,327 @@
+"""MobileNetV2 as one ONNX graph: uint8 pixels in, pooled features out.
+
+Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018, in the
+variant of ``keras.applications.MobileNetV2(include_top=False, pooling="avg")``, whose HDF5
+weight files (legacy layout, ``layer/layer/weight:0``) are read here without TensorFlow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verger.errors import WeightsError
+
+if TYPE_CHECKING:
+    import h5py
+    from onnx import NodeProto, TensorProto
+
+    Tensors = dict[str, NDArray[np.float32]]
+
+#: Widths for which Google and Keras publish weights.
+PUBLISHED_WIDTHS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
+
+INPUT_SIZE = 224
+BATCH_NORM_EPSILON = 1e-3  # keras.applications.MobileNetV2
+GRAPH_VERSION = "mobilenetv2/1"  # raise when the graph computes something else
+
+# Expansion, channels, repeats, first stride: table 2 of the paper.
+_STAGES = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+# Layers of files that were saved with the classifier; without meaning here.
+_TOP_LAYERS = {"predictions", "Logits"}
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A feature extractor ready to be sent to workers.
+
+    Attributes
+    ----------
+    model : the serialised ONNX graph, uint8 ``(n, size, size, 3)`` RGB to float32 ``(n, dimensions)``
+    fingerprint : SHA-256 (hex) of architecture, preprocessing and folded weights
+    size : height and width of its input in pixels
+    dimensions : number of features
+    width : the width multiplier alpha
+    """
+
+    model: bytes
+    fingerprint: str
+    size: int
+    dimensions: int
+    width: float
+
+
+@dataclass(frozen=True)
+class _Convolution:
+    """One convolution with its batch normalisation, as Keras names them."""
+
+    name: str
+    norm: str
+    shape: tuple[int, int, int, int]  # the kernel as Keras stores it: height, width, in, out
+    stride: int = 1
+    depthwise: bool = False
+    relu6: bool = True
+    residual: str | None = None  # "open" keeps the input, "add" adds what was kept
+
+    @property
+    def channels(self) -> int:
+        return self.shape[2] if self.depthwise else self.shape[3]
+
+
+def _divisible(channels: float) -> int:
+    """Round to a multiple of 8 without losing more than 10 % (the authors' ``_make_divisible``)."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded if rounded >= 0.9 * channels else rounded + 8
+
+
+def _convolutions(width: float) -> Iterator[_Convolution]:
+    """The network's convolutions in order, for one width multiplier."""
+    channels = _divisible(32 * width)
+    yield _Convolution("Conv1", "bn_Conv1", (3, 3, 3, channels), stride=2)
+    block = 0
+    for expansion, base, repeats, first_stride in _STAGES:
+        for repeat in range(repeats):
+            stride = first_stride if repeat == 0 else 1
+            out = _divisible(base * width)
+            prefix = f"block_{block}_" if block else "expanded_conv_"
+            adds = stride == 1 and channels == out
+            wide = channels * expansion
+            if block:
+                name = prefix + "expand"
+                yield _Convolution(
+                    name, name + "_BN", (1, 1, channels, wide), residual="open" if adds else None
+                )
+            name = prefix + "depthwise"
+            yield _Convolution(name, name + "_BN", (3, 3, wide, 1), stride=stride, depthwise=True)
+            name = prefix + "project"
+            yield _Convolution(
+                name,
+                name + "_BN",
+                (1, 1, wide, out),
+                relu6=False,
+                residual="add" if adds and block else None,
+            )
+            channels, block = out, block + 1
+    last = _divisible(1280 * width) if width > 1 else 1280
+    yield _Convolution("Conv_1", "Conv_1_bn", (1, 1, channels, last))
+
+
+def load(weights: Path, *, size: int = INPUT_SIZE) -> Backbone:
+    """Build the backbone from a Keras HDF5 weight file.
+
+    Parameters
+    ----------
+    weights : a MobileNetV2 file without top, of any published width, batch norms folded or not
+    size : input height and width in pixels, a multiple of 32
+
+    Raises
+    ------
+    WeightsError : the file is missing, truncated, or holds another network
+    """
+    if size < 32 or size % 32:
+        raise WeightsError(f"backbone input size {size}: expected a multiple of 32, as 224")
+    raw = _read_hdf5(weights)
+    width = _find_width(raw, weights)
+    layers = list(_convolutions(width))
+    folded = _fold(raw, layers, weights)
+    return Backbone(
+        model=_build_graph(layers, folded, size),
+        fingerprint=_fingerprint(folded, size),
+        size=size,
+        dimensions=layers[-1].channels,
+        width=width,
+    )
+
+
+def _read_hdf5(path: Path) -> dict[str, Tensors]:
+    """Layer name to weight name (``kernel``, ``gamma``, ...) to array."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            root = file["model_weights"] if "model_weights" in file else file
+            if "layer_names" not in root.attrs:
+                raise WeightsError(
+                    f"weights {path}: an HDF5 file, but not in Keras' legacy layout "
+                    "(no 'layer_names'): expected MobileNetV2 weights saved by Keras as .h5"
+                )
+            names = [_text(name) for name in root.attrs["layer_names"]]
+            return {name: tensors for name in names if (tensors := _read_layer(root[name]))}
+    except FileNotFoundError as exc:
+        raise WeightsError(f"weights {path}: no such file") from exc
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as exc:
+        raise WeightsError(
+            f"weights {path}: not a readable HDF5 file ({exc}): expected Keras' MobileNetV2 .h5 "
+            "without top; a truncated download looks like this"
+        ) from exc
+
+
+def _read_layer(group: h5py.Group) -> Tensors:
+    tensors = {}
+    for name in map(_text, group.attrs["weight_names"]):
+        short = name.rsplit("/", 1)[-1].split(":")[0].removeprefix("depthwise_")
+        tensors[short] = np.asarray(group[name], dtype=np.float32)
+    return tensors
+
+
+def _text(name: bytes | str) -> str:
+    return name.decode() if isinstance(name, bytes) else str(name)
+
+
+def _find_width(raw: dict[str, Tensors], path: Path) -> float:
+    """The published width whose every tensor has the file's shape."""
+    problems = {width: _mismatch(raw, list(_convolutions(width))) for width in PUBLISHED_WIDTHS}
+    for width, (_, problem) in problems.items():
+        if problem is None:
+            return width
+    _, problem = max(problems.values(), key=lambda found: found[0])
+    raise WeightsError(f"weights {path}: not MobileNetV2 without top: {problem}")
+
+
+def _mismatch(raw: dict[str, Tensors], layers: list[_Convolution]) -> tuple[int, str | None]:
+    """How many tensors fit before the first that does not, and what is wrong with that one."""
+    fitting = 0
+    for layer in layers:
+        vector = (layer.channels,)
+        expected = {(layer.name, "kernel"): layer.shape}
+        for weight in ("gamma", "beta", "moving_mean", "moving_variance"):
+            expected[layer.norm, weight] = vector  # type: ignore[assignment]
+        for (name, weight), shape in expected.items():
+            found = raw.get(name, {}).get(weight)
+            if found is None:
+                return fitting, f"it has no {name}/{weight} of shape {shape}"
+            if found.shape != shape:
+                return fitting, f"{name}/{weight} has shape {found.shape}, expected {shape}"
+            if not np.isfinite(found).all():
+                return fitting, f"{name}/{weight} holds values that are not finite"
+            fitting += 1
+    known = {name for layer in layers for name in (layer.name, layer.norm)} | _TOP_LAYERS
+    foreign = sorted(set(raw) - known)
+    if foreign:
+        return fitting, f"it has layers that MobileNetV2 does not: {', '.join(foreign[:5])}"
+    return fitting, None
+
+
+def _fold(raw: dict[str, Tensors], layers: list[_Convolution], path: Path) -> Tensors:
+    """Fold each batch norm into its convolution; kernels become (out, in / groups, height, width).
+
+    ``y = gamma * (conv(x) - mean) / sqrt(variance + epsilon) + beta``, computed in float64. A file
+    whose batch norms were folded before has gamma = sqrt(1 + epsilon), mean 0 and variance 1, for
+    which the scale is 1: folding again changes nothing.
+    """
+    folded: Tensors = {}
+    for layer in layers:
+        norm = {name: value.astype(np.float64) for name, value in raw[layer.norm].items()}
+        if (norm["moving_variance"] < 0).any():
+            raise WeightsError(f"weights {path}: {layer.norm}/moving_variance is negative")
+        scale = norm["gamma"] / np.sqrt(norm["moving_variance"] + BATCH_NORM_EPSILON)
+        order = (2, 3, 0, 1) if layer.depthwise else (3, 2, 0, 1)
+        kernel = raw[layer.name]["kernel"].astype(np.float64).transpose(order)
+        folded[layer.name + "/kernel"] = (kernel * scale[:, None, None, None]).astype(np.float32)
+        folded[layer.name + "/bias"] = (norm["beta"] - norm["moving_mean"] * scale).astype(
+            np.float32
+        )
+    return folded
+
+
+def _fingerprint(folded: Tensors, size: int) -> str:
+    """Hash what is computed, not the file: the ONNX encoding differs between library versions."""
+    digest = hashlib.sha256(f"{GRAPH_VERSION} {size} x/127.5-1".encode())
+    for name, value in folded.items():
+        digest.update(f"{name}{value.shape}".encode())
+        digest.update(np.ascontiguousarray(value, dtype="<f4").tobytes())
+    return digest.hexdigest()
+
+
+def _build_graph(layers: list[_Convolution], folded: Tensors, size: int) -> bytes:
+    """Assemble the ONNX graph; the input keeps the decoder's layout (n, height, width, 3)."""
+    from onnx import TensorProto, checker, helper, numpy_helper
+
+    nodes, current, pixels = _preprocessing_nodes()
+    constants = [
+        numpy_helper.from_array(np.float32(1 / 127.5), "scale"),
+        numpy_helper.from_array(np.float32(-1), "offset"),
+        numpy_helper.from_array(np.float32(0), "zero"),
+        numpy_helper.from_array(np.float32(6), "six"),
+    ]
+    constants += [numpy_helper.from_array(value, name) for name, value in folded.items()]
+    kept = ""
+    for layer in layers:
+        if layer.residual == "open":
+            kept = current
+        nodes += _convolution_nodes(layer, current)
+        current = nodes[-1].output[0]
+        if layer.residual == "add":
+            nodes.append(helper.make_node("Add", [kept, current], [layer.name + "/add"]))
+            current = layer.name + "/add"
+    nodes.append(helper.make_node("GlobalAveragePool", [current], ["pooled"]))
+    nodes.append(helper.make_node("Flatten", ["pooled"], ["features"]))
+    graph = helper.make_graph(
+        nodes,
+        "verger_mobilenetv2",
+        [helper.make_tensor_value_info(pixels, TensorProto.UINT8, ["n", size, size, 3])],
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", layers[-1].channels])],
+        constants,
+    )
+    # IR 8 and opset 17 are read by every ONNX Runtime since 1.13, also in browsers.
+    model = helper.make_model(
+        graph, producer_name="verger", ir_version=8, opset_imports=[helper.make_opsetid("", 17)]
+    )
+    checker.check_model(model)
+    return model.SerializeToString()
+
+
+def _preprocessing_nodes() -> tuple[list[NodeProto], str, str]:
+    """x/127.5 - 1, then channels first.
+
+    The scaling is not folded into the first convolution: that one pads with zeros *after* scaling,
+    so the offset cannot move into its bias without an error along the border.
+    """
+    from onnx import TensorProto, helper
+
+    nodes = [
+        helper.make_node("Transpose", ["pixels"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Cast", ["planes"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["float", "scale"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "offset"], ["input"]),
+    ]
+    return nodes, "input", "pixels"
+
+
+def _convolution_nodes(layer: _Convolution, source: str) -> list[NodeProto]:
+    from onnx import helper
+
+    kernel = layer.shape[0]
+    # Keras pads strided layers of even size at the bottom and right only (``correct_pad``).
+    before = 0 if layer.stride == 2 or kernel == 1 else 1
+    after = 0 if kernel == 1 else 1
+    nodes = [
+        helper.make_node(
+            "Conv",
+            [source, layer.name + "/kernel", layer.name + "/bias"],
+            [layer.name],
+            kernel_shape=[kernel, kernel],
+            strides=[layer.stride, layer.stride],
+            pads=[before, before, after, after],
+            group=layer.channels if layer.depthwise else 1,
+        )
+    ]
+    if layer.relu6:
+        nodes.append(
+            helper.make_node("Clip", [layer.name, "zero", "six"], [layer.name + "/relu6"])
+        )
+    return nodes

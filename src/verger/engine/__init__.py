@@ -1,0 +1,1 @@
+"""The only package that imports pyspark: sessions, tasks, and the stages that run in them."""
