@@ -20,7 +20,7 @@ from verger.errors import WeightsError
 
 if TYPE_CHECKING:
     import h5py
-    from onnx import NodeProto, TensorProto
+    from onnx import NodeProto
 
     Tensors = dict[str, NDArray[np.float32]]
 
@@ -43,6 +43,7 @@ _STAGES = (
 )
 # Layers of files that were saved with the classifier; without meaning here.
 _TOP_LAYERS = {"predictions", "Logits"}
+_MOST_VALUES = 1 << 22  # in one tensor; the largest of any width has 0.8 million
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,11 @@ class Backbone:
 
     Attributes
     ----------
-    model : the serialised ONNX graph, uint8 ``(n, size, size, 3)`` RGB to float32 ``(n, dimensions)``
-    fingerprint : SHA-256 (hex) of architecture, preprocessing and folded weights
+    model : the serialised ONNX graph, RGB uint8 ``(n, size, size, 3)`` to float32
+        ``(n, dimensions)``
+    fingerprint : SHA-256 (hex) of architecture, preprocessing and folded weights. Files that keep
+        the batch norms and files that folded them in float64 agree; another way of folding may
+        differ in last bits, and then counts as another network
     size : height and width of its input in pixels
     dimensions : number of features
     width : the width multiplier alpha
@@ -130,13 +134,14 @@ def load(weights: Path, *, size: int = INPUT_SIZE) -> Backbone:
 
     Raises
     ------
-    WeightsError : the file is missing, truncated, or holds another network
+    WeightsError : the file is missing, truncated, or holds another network or impossible values
     """
     if size < 32 or size % 32:
         raise WeightsError(f"backbone input size {size}: expected a multiple of 32, as 224")
     raw = _read_hdf5(weights)
     width = _find_width(raw, weights)
     layers = list(_convolutions(width))
+    _check_values(raw, layers, weights)
     folded = _fold(raw, layers, weights)
     return Backbone(
         model=_build_graph(layers, folded, size),
@@ -153,7 +158,7 @@ def _read_hdf5(path: Path) -> dict[str, Tensors]:
 
     try:
         with h5py.File(path, "r") as file:
-            root = file["model_weights"] if "model_weights" in file else file
+            root = file.get("model_weights", file)  # in a whole model's file
             if "layer_names" not in root.attrs:
                 raise WeightsError(
                     f"weights {path}: an HDF5 file, but not in Keras' legacy layout "
@@ -163,7 +168,7 @@ def _read_hdf5(path: Path) -> dict[str, Tensors]:
             return {name: tensors for name in names if (tensors := _read_layer(root[name]))}
     except FileNotFoundError as exc:
         raise WeightsError(f"weights {path}: no such file") from exc
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as exc:
+    except (OSError, LookupError, AttributeError, TypeError, ValueError, RuntimeError) as exc:
         raise WeightsError(
             f"weights {path}: not a readable HDF5 file ({exc}): expected Keras' MobileNetV2 .h5 "
             "without top; a truncated download looks like this"
@@ -174,7 +179,10 @@ def _read_layer(group: h5py.Group) -> Tensors:
     tensors = {}
     for name in map(_text, group.attrs["weight_names"]):
         short = name.rsplit("/", 1)[-1].split(":")[0].removeprefix("depthwise_")
-        tensors[short] = np.asarray(group[name], dtype=np.float32)
+        found = group[name]
+        if found.size > _MOST_VALUES:  # not ours, and only its shape will be told: not read
+            found = np.broadcast_to(np.float32(0), found.shape)
+        tensors[short] = np.asarray(found, dtype=np.float32)
     return tensors
 
 
@@ -188,53 +196,81 @@ def _find_width(raw: dict[str, Tensors], path: Path) -> float:
     for width, (_, problem) in problems.items():
         if problem is None:
             return width
-    _, problem = max(problems.values(), key=lambda found: found[0])
-    raise WeightsError(f"weights {path}: not MobileNetV2 without top: {problem}")
+    # Told against the width that fits longest; where none does, against the usual one.
+    closest = max(problems, key=lambda width: (problems[width][0], width == 1.0))
+    raise WeightsError(f"weights {path}: not MobileNetV2 without top: {problems[closest][1]}")
 
 
 def _mismatch(raw: dict[str, Tensors], layers: list[_Convolution]) -> tuple[int, str | None]:
     """How many tensors fit before the first that does not, and what is wrong with that one."""
-    fitting = 0
-    for layer in layers:
-        vector = (layer.channels,)
-        expected = {(layer.name, "kernel"): layer.shape}
-        for weight in ("gamma", "beta", "moving_mean", "moving_variance"):
-            expected[layer.norm, weight] = vector  # type: ignore[assignment]
-        for (name, weight), shape in expected.items():
-            found = raw.get(name, {}).get(weight)
-            if found is None:
-                return fitting, f"it has no {name}/{weight} of shape {shape}"
-            if found.shape != shape:
-                return fitting, f"{name}/{weight} has shape {found.shape}, expected {shape}"
-            if not np.isfinite(found).all():
-                return fitting, f"{name}/{weight} holds values that are not finite"
-            fitting += 1
-    known = {name for layer in layers for name in (layer.name, layer.norm)} | _TOP_LAYERS
-    foreign = sorted(set(raw) - known)
+    expected = _expected_shapes(layers)
+    for fitting, ((layer, weight), shape) in enumerate(expected.items()):
+        found = raw.get(layer, {}).get(weight)
+        if found is None:
+            return fitting, f"it has no {layer}/{weight} of shape {shape}"
+        if found.shape != shape:
+            return fitting, f"{layer}/{weight} has shape {found.shape}, expected {shape}"
+    known = {layer for layer, _ in expected}
+    foreign = sorted(set(raw) - known - _TOP_LAYERS)
     if foreign:
-        return fitting, f"it has layers that MobileNetV2 does not: {', '.join(foreign[:5])}"
-    return fitting, None
+        return len(expected), f"it has layers that MobileNetV2 does not: {', '.join(foreign[:5])}"
+    # A bias beside a kernel would change the result: it must not be passed over.
+    surplus = [f"{n}/{w}" for n in sorted(known) for w in raw[n] if (n, w) not in expected]
+    if surplus:
+        return len(expected), f"it has tensors that MobileNetV2 does not: {', '.join(surplus[:5])}"
+    return len(expected), None
+
+
+def _expected_shapes(layers: list[_Convolution]) -> dict[tuple[str, str], tuple[int, ...]]:
+    """Layer and weight name to shape."""
+    shapes: dict[tuple[str, str], tuple[int, ...]] = {}
+    for layer in layers:
+        shapes[layer.name, "kernel"] = layer.shape
+        for weight in ("gamma", "beta", "moving_mean", "moving_variance"):
+            shapes[layer.norm, weight] = (layer.channels,)
+    return shapes
+
+
+def _check_values(raw: dict[str, Tensors], layers: list[_Convolution], path: Path) -> None:
+    for name, weight in _expected_shapes(layers):
+        values = raw[name][weight]
+        if not np.isfinite(values).all():
+            raise WeightsError(
+                f"weights {path}: {name}/{weight} holds {values[~np.isfinite(values)][0]}, "
+                "expected finite numbers"
+            )
+        if weight == "moving_variance" and (values < 0).any():
+            raise WeightsError(
+                f"weights {path}: {name}/{weight} holds {values.min():g}, expected none below 0"
+            )
 
 
 def _fold(raw: dict[str, Tensors], layers: list[_Convolution], path: Path) -> Tensors:
     """Fold each batch norm into its convolution; kernels become (out, in / groups, height, width).
 
     ``y = gamma * (conv(x) - mean) / sqrt(variance + epsilon) + beta``, computed in float64. A file
-    whose batch norms were folded before has gamma = sqrt(1 + epsilon), mean 0 and variance 1, for
-    which the scale is 1: folding again changes nothing.
+    whose batch norms were folded before has gamma = sqrt(1 + epsilon), mean 0 and variance 1:
+    folding again changes nothing.
     """
     folded: Tensors = {}
     for layer in layers:
         norm = {name: value.astype(np.float64) for name, value in raw[layer.norm].items()}
-        if (norm["moving_variance"] < 0).any():
-            raise WeightsError(f"weights {path}: {layer.norm}/moving_variance is negative")
         scale = norm["gamma"] / np.sqrt(norm["moving_variance"] + BATCH_NORM_EPSILON)
+        # float32 cannot hold sqrt(1 + epsilon): without this the last bit of some weights flips.
+        scale[np.abs(scale - 1) < np.finfo(np.float32).eps / 2] = 1
         order = (2, 3, 0, 1) if layer.depthwise else (3, 2, 0, 1)
         kernel = raw[layer.name]["kernel"].astype(np.float64).transpose(order)
-        folded[layer.name + "/kernel"] = (kernel * scale[:, None, None, None]).astype(np.float32)
-        folded[layer.name + "/bias"] = (norm["beta"] - norm["moving_mean"] * scale).astype(
-            np.float32
-        )
+        values = {
+            "kernel": kernel * scale[:, None, None, None],
+            "bias": norm["beta"] - norm["moving_mean"] * scale,
+        }
+        for name, value in values.items():
+            if np.abs(value).max() > np.finfo(np.float32).max:
+                raise WeightsError(
+                    f"weights {path}: {layer.name} and {layer.norm} make a {name} that float32 "
+                    f"cannot hold ({np.abs(value).max():g}): expected trained weights"
+                )
+            folded[f"{layer.name}/{name}"] = value.astype(np.float32)
     return folded
 
 
@@ -282,7 +318,8 @@ def _build_graph(layers: list[_Convolution], folded: Tensors, size: int) -> byte
         graph, producer_name="verger", ir_version=8, opset_imports=[helper.make_opsetid("", 17)]
     )
     checker.check_model(model)
-    return model.SerializeToString()
+    serialised: bytes = model.SerializeToString()
+    return serialised
 
 
 def _preprocessing_nodes() -> tuple[list[NodeProto], str, str]:
@@ -321,7 +358,5 @@ def _convolution_nodes(layer: _Convolution, source: str) -> list[NodeProto]:
         )
     ]
     if layer.relu6:
-        nodes.append(
-            helper.make_node("Clip", [layer.name, "zero", "six"], [layer.name + "/relu6"])
-        )
+        nodes.append(helper.make_node("Clip", [layer.name, "zero", "six"], [layer.name + "/relu6"]))
     return nodes

@@ -7,6 +7,7 @@ its run stops at its next beat.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from pathlib import Path
@@ -32,7 +33,7 @@ class Beat:
     def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder
         self._file = folder / f"{name}.beat"
-        self._written = 0.0
+        self._written = -math.inf
 
     def update(self, done: int, rejected: int = 0, *, final: bool = False) -> None:
         """Tell the number of items done so far, of which some were rejected.

@@ -25,6 +25,7 @@ from verger.pca import PCA
 FORMAT: Final = 1
 MODEL_FILE: Final = "model.onnx"
 CARD_FILE: Final = "model.json"
+SEAL: Final = "seal"  # the last entry of model.json: SHA-256 (hex) over the others
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Bundle:
     @property
     def backbone_fingerprint(self) -> str | None:
         """Of the backbone whose features the PCA was fitted on, None where it was not told."""
-        fingerprint: str | None = self.card["backbone"]
+        fingerprint: str | None = self.card.get("backbone")
         return fingerprint
 
 
@@ -56,7 +57,7 @@ def save(
     folder : its folder, made with its parents
     pca : the fitted components
     backbone : the network in front of them
-    details : further entries for model.json
+    details : further entries for model.json, of JSON's own types
     """
     final = Path(folder)
     model = _build_model(pca, backbone)
@@ -76,8 +77,8 @@ def save(
     new = final.with_name(f".{final.name}.new")
     storage.remove(new)
     new.mkdir(parents=True)
-    storage.write_atomically(new / MODEL_FILE, lambda path: path.write_bytes(model) and None)
-    storage.write_text(new / CARD_FILE, json.dumps(card, indent=1))
+    storage.write_atomically(new / MODEL_FILE, lambda path: path.write_bytes(model))
+    storage.write_text(new / CARD_FILE, json.dumps({**card, SEAL: _seal(card)}, indent=1))
     storage.replace_folder(new, final)
 
 
@@ -97,29 +98,54 @@ def load(folder: str | os.PathLike[str]) -> Bundle:
     except (OSError, ValueError) as exc:
         raise BundleError(f"no bundle in {path}: {exc}; expected a finished run's OUT") from exc
     if not isinstance(card, dict) or card.get("format") != FORMAT:
-        found = card.get("format") if isinstance(card, dict) else card
+        found = card.get("format") if isinstance(card, dict) else type(card).__name__
         raise BundleError(f"{path / CARD_FILE} has format {found!r}, this version reads {FORMAT}")
-    found = hashlib.sha256(model).hexdigest()
-    if found != card.get("sha256"):
+    _check_hash(path / CARD_FILE, _seal(card), card.get(SEAL))
+    _check_hash(path / MODEL_FILE, hashlib.sha256(model).hexdigest(), card.get("sha256"))
+    try:
+        pca = _read_pca(model, card)
+    except (KeyError, TypeError, ValueError) as exc:
+        raise BundleError(f"bundle {path} holds no PCA: {type(exc).__name__}: {exc}") from exc
+    return Bundle(pca, card, model)
+
+
+def _seal(card: dict[str, Any]) -> str:
+    """The hash of all entries but the seal itself, however the file is laid out."""
+    entries = {name: value for name, value in card.items() if name != SEAL}
+    # By way of text, so that what was saved hashes as what will be read.
+    text = json.dumps(json.loads(json.dumps(entries)), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _check_hash(file: Path, found: str, expected: object) -> None:
+    if found != expected:
         raise BundleError(
-            f"{path / MODEL_FILE} has SHA-256 {found}, {CARD_FILE} expects {card.get('sha256')}: "
+            f"{file} has SHA-256 {found}, {CARD_FILE} expects {expected}: "
             "the bundle was changed or damaged"
         )
-    try:
-        arrays = _read_arrays(model)
-        mean, components = arrays["pca/mean"], arrays["pca/components"]
-        variances = np.array(card["variances"], np.float64)
-        pca = PCA(mean, components, variances, float(card["total_variance"]), card["fitted_on"])
-    except (KeyError, TypeError, ValueError) as exc:
-        raise BundleError(f"bundle {path} lacks {exc}: expected a PCA") from exc
-    return Bundle(pca, card, model)
+
+
+def _read_pca(model: bytes, card: dict[str, Any]) -> PCA:
+    """The arrays from the graph, what is said about them from the card."""
+    arrays = _read_arrays(model)
+    mean, components = arrays["pca/mean"], arrays["pca/components"]
+    variances = np.array(card["variances"], np.float64)
+    dimensions, count = card["dimensions"], card["components"]
+    expected = ((dimensions,), (count, dimensions), (count,))
+    shapes = mean.shape, components.shape, variances.shape
+    if shapes != expected:
+        raise ValueError(f"mean, components, variances have shapes {shapes}, expected {expected}")
+    return PCA(mean, components, variances, float(card["total_variance"]), int(card["fitted_on"]))
 
 
 def _read_arrays(model: bytes) -> dict[str, NDArray[np.float64]]:
     import onnx
     from onnx import numpy_helper
 
-    graph = onnx.load_model_from_string(model).graph
+    try:
+        graph = onnx.load_model_from_string(model).graph
+    except Exception as exc:  # protobuf's DecodeError, which has no stable public place
+        raise ValueError(f"{MODEL_FILE} is not an ONNX file: {exc}") from exc
     wanted = [tensor for tensor in graph.initializer if tensor.name.startswith("pca/")]
     return {tensor.name: numpy_helper.to_array(tensor).astype(np.float64) for tensor in wanted}
 
@@ -151,4 +177,5 @@ def _build_model(pca: PCA, backbone: Backbone | None) -> bytes:
     output = helper.make_tensor_value_info("components", TensorProto.FLOAT, ["n", count])
     graph.output.append(output)
     checker.check_model(model)
-    return model.SerializeToString()
+    serialised: bytes = model.SerializeToString()
+    return serialised

@@ -27,21 +27,22 @@ class Known:
 
     @classmethod
     def of(
-        cls,
-        digests: NDArray[np.bytes_],
-        sizes: NDArray[np.int64],
-        times: NDArray[np.int64],
-        chunks: NDArray[np.int64],
-        rows: NDArray[np.int64],
-        retries: set[bytes],
+        cls, digests: NDArray[np.bytes_], numbers: NDArray[np.int64], retries: set[bytes]
     ) -> Known:
-        """Sort the columns; `retries` are the digests of photos that could not be read then."""
+        """Sort by digest.
+
+        Parameters
+        ----------
+        digests : (n,), of the paths
+        numbers : (n, 4), each photo's size, time in microseconds, chunk, and row in the chunk
+        retries : digests of photos that could not be read then
+        """
         order = np.argsort(digests)
         digests = digests[order]
+        sizes, times, chunks, rows = numbers[order].T
         retry = np.isin(digests, np.array(sorted(retries), "S16"))
-        nothing = np.zeros(len(digests), bool)
-        columns = (column[order] for column in (sizes, times, chunks, rows))
-        return cls(digests, *columns, retry, nothing, nothing.copy())
+        found, stale = np.zeros((2, len(digests)), bool)
+        return cls(digests, sizes, times, chunks, rows, retry, found, stale)
 
     def compare(self, batch: pa.RecordBatch) -> NDArray[np.bool_]:
         """Which rows of an inventory batch are to do; notes what was found again."""
@@ -54,7 +55,8 @@ class Known:
         same &= self.times[at] == integers_of(batch["modified"])
         self.found[at[known]] = True
         self.stale[at[known & ~same]] = True
-        return ~(same & ~self.retry[at])
+        pending: NDArray[np.bool_] = ~same | self.retry[at]
+        return pending
 
 
 def digests_of(paths: pa.Array | pa.ChunkedArray) -> NDArray[np.bytes_]:

@@ -9,20 +9,25 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from pyarrow import csv, parquet
 
 from verger import schema, storage
-from verger.errors import CollectionError, LayoutError
-from verger.layout import Labels, Layout
+from verger.errors import CollectionError, LayoutError, UsageError
+from verger.layout import Labels, Layout, normal
 from verger.settings import Settings
 
 ROWS_PER_BATCH = 8192
+#: So many extensions of ignored files are counted one by one, the others together.
+MOST_KINDS = 1000
+OTHER_KINDS = "*"
 MANIFEST_EXTENSIONS = (".csv", ".parquet", ".pq")
+MANIFEST_COLUMNS = ("path", "label", "split")
 
 Row = tuple[str, int | None, int | None, str | None, str | None]
 
@@ -71,38 +76,46 @@ class Collection:
     def _folder_rows(self) -> Iterator[Row]:
         for entry in storage.walk(self.root, skip=self.skip):
             extension = os.path.splitext(entry.relative)[1].lower().lstrip(".")
-            unreadable_folder = entry.size is None and os.path.isdir(storage.to_os(entry.path))
-            if not (unreadable_folder or self._wanted(extension)):
-                self.ignored[extension] += 1
-                continue
-            labels = self._labels(entry.relative)
-            yield entry.path, entry.size, entry.modified, labels.label, labels.split
+            if entry.unreadable_folder:
+                self.listed += 1
+                yield entry.path, None, None, None, None
+            elif self._wanted(extension):
+                labels = self._labels(entry.relative)
+                yield entry.path, entry.size, entry.modified, labels.label, labels.split
+            else:
+                self._ignore(extension)
+
+    def _ignore(self, extension: str) -> None:
+        # Numbered files (scan.0001, scan.0002) must not fill the memory.
+        known = extension in self.ignored or len(self.ignored) < MOST_KINDS
+        self.ignored[extension if known else OTHER_KINDS] += 1
 
     def _wanted(self, extension: str) -> bool:
         return "all" in self.extensions or extension in self.extensions
 
-    def _labels(self, relative: str) -> Labels:
+    def _labels(self, relative: str, *, needed: bool = True) -> Labels:
+        """Count a photo and read its labels; `needed` where nothing else gives them."""
         self.listed += 1
         labels = self.layout.labels(relative)
-        if labels is None:
+        if labels is None and needed:
             self.unmatched += 1
             if len(self.examples) < 3:
                 self.examples.append(storage.printable(relative))
         return labels or Labels()
 
     def _manifest_rows(self) -> Iterator[Row]:
-        folder = self.root.parent
+        folder = storage.to_text(os.fsencode(self.root.parent))
         seen = bytearray()
         for batch in _manifest_batches(self.root):
             columns = {name: batch.column(name).to_pylist() for name in batch.schema.names}
             for number, given in enumerate(columns["path"]):
                 path = _manifest_path(given, folder, self.root, len(seen) // 16 + 1)
                 seen += path_digest(path)
-                relative = os.path.relpath(path, folder) if path.startswith(f"{folder}/") else path
-                labels = self._labels(relative.lstrip("/"))
+                relative = path.removeprefix(f"{folder}/").lstrip("/")
+                labels = self._labels(relative, needed="label" not in columns)
                 label = columns["label"][number] if "label" in columns else labels.label
                 split = columns["split"][number] if "split" in columns else labels.split
-                yield path, *storage.describe(path), label, split
+                yield path, *storage.describe(path), normal(label), normal(split)
         self._refuse_duplicates(seen)
 
     def _refuse_duplicates(self, seen: bytearray) -> None:
@@ -110,9 +123,10 @@ class Collection:
         order = np.argsort(digests, kind="stable")
         same = np.flatnonzero(digests[order][1:] == digests[order][:-1])
         if len(same):
-            rows = ", ".join(f"{order[i] + 1} and {order[i + 1] + 1}" for i in same[:5])
+            pairs = sorted((int(order[i]) + 1, int(order[i + 1]) + 1) for i in same)
+            rows = ", ".join(f"{first} and {second}" for first, second in pairs[:5])
             raise CollectionError(
-                f"manifest {self.root} names {len(same)} paths more than once "
+                f"manifest {self.root} names paths again in {len(same)} of its rows "
                 f"(data rows {rows}): expected one row a photo"
             )
 
@@ -132,7 +146,7 @@ class Collection:
         message = f"no photos in {self.root}: looked for {', '.join(sorted(self.extensions))}"
         if self.ignored:
             kinds = ", ".join(
-                f"{count} .{kind}" if kind else f"{count} without extension"
+                f"{count} .{storage.printable(kind)}" if kind else f"{count} without extension"
                 for kind, count in self.ignored.most_common(5)
             )
             message += f" at any depth; found other files ({kinds}); --extensions widens the search"
@@ -152,17 +166,27 @@ def open_collection(settings: Settings) -> Collection:
     CollectionError, LayoutError, UsageError
     """
     root = storage.local_path(settings.photos, "PHOTOS")
+    out = storage.local_path(settings.out, "OUT")
     layout = Layout(settings.layout)
-    if root.is_file():
-        if root.suffix.lower() not in MANIFEST_EXTENSIONS:
+    _check_root(root)
+    if os.path.realpath(root) == os.path.realpath(out):
+        raise UsageError(f"OUT {out} is PHOTOS itself: expected a folder of its own")
+    return Collection(root, layout, frozenset(settings.extensions), skip=out)
+
+
+def _check_root(root: Path) -> None:
+    try:
+        if not root.is_file():
+            os.scandir(root).close()
+        elif root.suffix.lower() not in MANIFEST_EXTENSIONS:
             raise CollectionError(
                 f"PHOTOS {root} is a file: expected a folder of photos, or a manifest named "
                 f"{', '.join('*' + e for e in MANIFEST_EXTENSIONS)} with a path column"
             )
-    elif not root.is_dir():
-        raise CollectionError(f"PHOTOS {root}: there is no such folder or manifest")
-    out = storage.local_path(settings.out, "OUT")
-    return Collection(root, layout, frozenset(settings.extensions), skip=out)
+    except (FileNotFoundError, NotADirectoryError) as exc:
+        raise CollectionError(f"PHOTOS {root}: there is no such folder or manifest") from exc
+    except (OSError, ValueError) as exc:
+        raise CollectionError(f"PHOTOS {root} cannot be read: {exc}") from exc
 
 
 def _to_batch(rows: list[Row]) -> pa.RecordBatch:
@@ -183,48 +207,61 @@ def _to_batch(rows: list[Row]) -> pa.RecordBatch:
 
 def _manifest_batches(path: Path) -> Iterator[pa.RecordBatch]:
     """Batches with the columns path, label and split as text, as far as the file has them."""
-    opened: Iterable[pa.RecordBatch]
+    is_csv = path.suffix.lower() == ".csv"
     try:
-        names, opened = _open_csv(path) if path.suffix.lower() == ".csv" else _open_parquet(path)
-        if "path" not in names:
-            raise CollectionError(
-                f"manifest {path} has no column 'path', only {', '.join(map(repr, names[:5]))}"
-            )
+        names = _csv_names(path) if is_csv else parquet.read_schema(path).names
+        wanted = _wanted_columns(path, names)
+        opened = _open_csv(path, wanted) if is_csv else _open_parquet(path, wanted)
         for batch in opened:
-            wanted = [name for name in ("path", "label", "split") if name in batch.schema.names]
-            arrays = [batch.column(name).cast(pa.string()) for name in wanted]
-            yield pa.RecordBatch.from_arrays(arrays, wanted)
+            arrays = [column.cast(pa.string()) for column in batch.columns]
+            yield pa.RecordBatch.from_arrays(arrays, batch.schema.names)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as exc:
-        raise CollectionError(f"manifest {path} cannot be read: {exc}") from exc
+        kind = "CSV in UTF-8 with a line of column names" if is_csv else "Parquet"
+        found = storage.printable(str(exc))
+        raise CollectionError(f"manifest {path} cannot be read: {found}; expected {kind}") from exc
 
 
-def _open_csv(path: Path) -> tuple[list[str], Iterable[pa.RecordBatch]]:
-    from pyarrow import csv
+def _wanted_columns(path: Path, names: list[str]) -> list[str]:
+    wanted = [name for name in MANIFEST_COLUMNS if name in names]
+    if "path" not in wanted:
+        found = ", ".join(map(repr, names[:5]))
+        raise CollectionError(f"manifest {path} has no column 'path', only {found}")
+    if twice := [name for name in wanted if names.count(name) > 1]:
+        raise CollectionError(f"manifest {path} has column {twice[0]!r} more than once")
+    return wanted
 
-    texts = {name: pa.string() for name in ("path", "label", "split")}
-    reader = csv.open_csv(
-        path,
-        convert_options=csv.ConvertOptions(
-            column_types=texts, strings_can_be_null=True, null_values=[""]
-        ),
+
+def _csv_names(path: Path) -> list[str]:
+    with csv.open_csv(path, parse_options=csv.ParseOptions(newlines_in_values=True)) as reader:
+        names: list[str] = reader.schema.names
+    return names
+
+
+def _open_csv(path: Path, wanted: list[str]) -> Iterator[pa.RecordBatch]:
+    options = csv.ConvertOptions(
+        # The other columns are left out: their types would be guessed, and the guess may fail.
+        include_columns=wanted,
+        column_types=dict.fromkeys(wanted, pa.string()),
+        strings_can_be_null=True,
+        null_values=[""],
     )
-    return reader.schema.names, reader
+    parsing = csv.ParseOptions(newlines_in_values=True)
+    with csv.open_csv(path, parse_options=parsing, convert_options=options) as reader:
+        yield from reader
 
 
-def _open_parquet(path: Path) -> tuple[list[str], Iterable[pa.RecordBatch]]:
-    from pyarrow import parquet
-
-    file = parquet.ParquetFile(path)
-    names = file.schema_arrow.names
-    wanted = [name for name in ("path", "label", "split") if name in names]
-    return names, file.iter_batches(ROWS_PER_BATCH, columns=wanted)
+def _open_parquet(path: Path, wanted: list[str]) -> Iterator[pa.RecordBatch]:
+    with parquet.ParquetFile(path) as file:
+        yield from file.iter_batches(ROWS_PER_BATCH, columns=wanted)
 
 
-def _manifest_path(given: str | None, folder: Path, manifest: Path, row: int) -> str:
+def _manifest_path(given: str | None, folder: str, manifest: Path, row: int) -> str:
+    """The absolute path of a row, escaped as `storage.to_text` does, like those of a folder."""
     if not given:
         raise CollectionError(f"manifest {manifest}: data row {row} has no path")
-    try:
-        local = storage.local_path(given, "path") if "://" in given else given
-    except Exception as exc:
-        raise CollectionError(f"manifest {manifest}: data row {row}: {exc}") from exc
-    return os.path.normpath(os.path.join(folder, local))
+    if storage.is_uri(given):
+        try:
+            given = storage.to_text(os.fsencode(storage.local_path(given, "path")))
+        except UsageError as exc:
+            raise CollectionError(f"manifest {manifest}: data row {row}: {exc}") from exc
+    return os.path.normpath(os.path.join(folder, given))

@@ -32,7 +32,9 @@ class Layout:
     template : ``parent`` (label is the folder the photo lies in; none directly in the root),
         ``none``, or folders below the root separated by ``/`` with ``{label}``, optionally
         ``{split}``, any other ``{field}`` of letters, digits and ``_``, ``*`` for one name
-        or a part of it and ``**`` for any number of folders
+        or a part of it and ``**`` for any number of folders. Where a name can be divided in more
+        than one way the label takes as much as it can: ``{label}_{n}.jpg`` finds
+        ``Golden_Delicious`` in ``Golden_Delicious_7.jpg``
 
     Raises
     ------
@@ -65,21 +67,29 @@ class Layout:
             return Labels()
         if self._pattern is None:
             folders = relative.split("/")[:-1]
-            return Labels(label=_normal(folders[-1])) if folders else Labels()
-        match = self._pattern.fullmatch(relative)
+            return Labels(label=normal(folders[-1])) if folders else Labels()
+        match = self._pattern.fullmatch(unicodedata.normalize("NFC", relative))
         if match is None:
             return None
         found = match.groupdict()
-        return Labels(label=_normal(found["label"]), split=_normal(found.get("split")))
+        return Labels(label=normal(found["label"]), split=normal(found.get("split")))
 
 
-def _normal(text: str | None) -> str | None:
+def normal(text: str | None) -> str | None:
+    """A label in Unicode normal form C."""
     return None if text is None else unicodedata.normalize("NFC", text)
 
 
 def _to_regex(template: str) -> str:
     """Translate a template; names do not cross ``/``."""
-    clean = template.strip("/")
+    clean = "/".join(part for part in unicodedata.normalize("NFC", template).split("/") if part)
+    _check(template, clean)
+    parts = [_part_to_regex(part) for part in clean.split("/")]
+    # "**/" stands for no folder as well, so the separator belongs to it.
+    return "/".join(parts).replace("(?:.*)/", "(?:.*/)?")
+
+
+def _check(template: str, clean: str) -> None:
     names = [name for name, star in _TOKEN.findall(clean) if not star]
     for name in names:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
@@ -96,9 +106,11 @@ def _to_regex(template: str) -> str:
     rest = _TOKEN.sub("", clean)
     if "{" in rest or "}" in rest:
         raise LayoutError(f"layout {template!r} has a brace without its partner")
-    parts = [_part_to_regex(part) for part in clean.split("/")]
-    # "**/" stands for no folder as well, so the separator belongs to it.
-    return "/".join(parts).replace("(?:.*)/", "(?:.*/)?")
+    if touching := re.search(r"\}(\{[^{}]*\}|\*)|\*\{[^{}]*\}", clean):
+        raise LayoutError(
+            f"layout {template!r}: nothing divides the parts at {touching.group()!r}: expected "
+            "something between them, as in '{label}_{n}.jpg'"
+        )
 
 
 def _part_to_regex(part: str) -> str:
@@ -108,6 +120,9 @@ def _part_to_regex(part: str) -> str:
     for token in _TOKEN.finditer(part):
         pieces.append(re.escape(part[position : token.start()]))
         name = token.group(1)
-        pieces.append(f"(?P<{name}>[^/]+?)" if name else "[^/]*")
+        if name == "label":
+            pieces.append("(?P<label>[^/]+)")
+        else:
+            pieces.append(f"(?P<{name}>[^/]+?)" if name else "[^/]*?")
         position = token.end()
     return "".join(pieces) + re.escape(part[position:])

@@ -16,6 +16,7 @@ that were there when it started, count: whatever a lost worker of an old run wri
 
 from __future__ import annotations
 
+import itertools
 import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -94,7 +95,9 @@ class Ledger:
         self._folded: list[str] = []
         self.token = uuid.uuid4().hex[:12]
         self.run_folder = self.state / "runs" / self.token
+        created = not out.exists()
         self._lock = lock(out)
+        self._created = created
         try:
             if fresh:
                 self._clear()
@@ -115,6 +118,8 @@ class Ledger:
         try:
             self.fold()
             self._remove_orphans()
+            if kind is not None and self._created and not self.entries:
+                storage.remove(self.out)  # nothing came of it, as when there are no photos
         finally:
             self._lock.close()
 
@@ -216,25 +221,18 @@ class Ledger:
         return write_plan(self.state / "plans", listing, chunk)
 
     def _known(self) -> Known:
-        digests, sizes, times, chunks, rows, retries = [], [], [], [], [], set[bytes]()
-        files: dict[int, pq.ParquetFile] = {}
+        keys, numbers, retries = [np.zeros(0, "S16")], [np.zeros((0, 4), np.int64)], set[bytes]()
+        by_plan = sorted(self.entries.values(), key=lambda entry: (entry.plan, entry.group))
+        for number, entries in itertools.groupby(by_plan, key=lambda entry: entry.plan):
+            with self._plan_file(number) as file:
+                for entry in entries:
+                    digests, columns = _kept_rows(file, entry)
+                    keys.append(digests)
+                    numbers.append(columns)
         for entry in self.entries.values():
-            file = files.setdefault(entry.plan, self._plan_file(entry.plan))
-            table = file.read_row_group(entry.group, columns=["path", "size", "modified"])
-            keep = np.ones(table.num_rows, bool)
-            keep[list(entry.dropped)] = False
-            digests.append(digests_of(table["path"])[keep])
-            sizes.append(integers_of(table["size"])[keep])
-            times.append(integers_of(table["modified"])[keep])
-            rows.append(np.flatnonzero(keep))
-            chunks.append(np.full(keep.sum(), entry.chunk))
             if any(reason.startswith("read/") for reason in entry.reasons):
                 retries |= self._unread(entry.chunk)
-        for opened in files.values():
-            opened.close()
-        if not digests:
-            return Known.of(np.zeros(0, "S16"), *(np.zeros(0, np.int64) for _ in range(4)), set())
-        return Known.of(*map(np.concatenate, (digests, sizes, times, chunks, rows)), retries)
+        return Known.of(np.concatenate(keys), np.concatenate(numbers), retries)
 
     def _plan_file(self, number: int) -> pq.ParquetFile:
         path = self.state / "plans" / chunk_name(number)
@@ -290,6 +288,20 @@ class Ledger:
         if kept.num_rows < table.num_rows:
             storage.write_atomically(file, lambda temporary: tables.write_table(kept, temporary))
         return kept
+
+
+def _kept_rows(plan: pq.ParquetFile, entry: Entry) -> tuple[NDArray[np.bytes_], NDArray[np.int64]]:
+    """Path digests (n,) and size, time, chunk, row (n, 4) of a chunk's rows that still count."""
+    table = plan.read_row_group(entry.group, columns=["path", "size", "modified"])
+    keep = np.ones(table.num_rows, bool)
+    keep[list(entry.dropped)] = False
+    columns = (
+        integers_of(table["size"]),
+        integers_of(table["modified"]),
+        np.full(len(keep), entry.chunk),
+        np.arange(len(keep)),
+    )
+    return digests_of(table["path"])[keep], np.stack(columns, axis=1)[keep]
 
 
 def landed(run_folder: Path) -> Iterator[Entry]:

@@ -2,7 +2,8 @@
 
 Rows are summed up where they lie, as `Statistics`; those merge pairwise and exactly (Chan, Golub
 and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979),
-so that the components do not depend on how the rows were spread.
+so that the components do not depend on how the rows were spread (beyond 1e-9 of the variance, where
+values spread by more than a millionth of their mean).
 """
 
 from __future__ import annotations
@@ -42,37 +43,56 @@ class Statistics:
 
         Parameters
         ----------
-        rows : (n, d), any float type; computed in float64
+        rows : (n, d), any real type; computed in float64
 
         Raises
         ------
-        StatisticsError : not a matrix, no columns, or values that are not finite
+        StatisticsError : not a matrix of numbers, no columns, or values that are not finite or
+            too large to be squared
         """
         matrix = np.asarray(rows)
         if matrix.ndim != 2 or matrix.shape[1] == 0:
             raise StatisticsError(f"rows have shape {matrix.shape}, expected (n, d) with d > 0")
+        if matrix.dtype.kind not in "fiub":
+            raise StatisticsError(f"rows have type {matrix.dtype}, expected real numbers")
         if not np.isfinite(matrix).all():
             raise StatisticsError("rows hold values that are not finite: expected numbers")
         blocks = (matrix[i : i + BLOCK] for i in range(0, len(matrix), BLOCK))
         return merge((_block(block) for block in blocks), matrix.shape[1])
 
 
-def _block(rows: NDArray[np.floating]) -> Statistics:
-    # Centred on its own mean first: the usual E[xy] - E[x]E[y] loses the digits we promise.
+def _block(rows: NDArray[np.number]) -> Statistics:
+    # Centred on its own mean: the usual E[xy] - E[x]E[y] loses the digits we promise. On the first
+    # row before that, so that a large offset costs nothing and equal values give exactly zero.
     values = rows.astype(np.float64)
-    mean = values.mean(axis=0)
-    values -= mean
-    # NumPy sees a product with its own transpose and calls syrk, which does half the work.
-    return Statistics(len(values), mean, values.T @ values)
+    first = values[0].copy()
+    with np.errstate(over="ignore", invalid="ignore"):
+        values -= first
+        mean = values.mean(axis=0)
+        values -= mean
+        # NumPy sees a product with its own transpose and calls syrk, which does half the work.
+        scatter = values.T @ values
+    if not np.isfinite(scatter).all():
+        raise StatisticsError("rows hold values that are too large: float64 cannot square them")
+    return Statistics(len(values), first + mean, scatter)
 
 
 def merge(parts: Iterable[Statistics], dimensions: int) -> Statistics:
-    """Add up statistics of disjoint rows of `dimensions` values."""
+    """Add up statistics of disjoint rows of `dimensions` values.
+
+    Raises
+    ------
+    StatisticsError : one is over rows of another width
+    """
     zero = Statistics(0, np.zeros(dimensions), np.zeros((dimensions, dimensions)))
     return reduce(_merge, parts, zero)
 
 
 def _merge(a: Statistics, b: Statistics) -> Statistics:
+    if a.mean.shape != b.mean.shape:
+        raise StatisticsError(
+            f"statistics are over {len(b.mean)} columns, expected {len(a.mean)} as in the others"
+        )
     if b.count == 0 or a.count == 0:
         return a if b.count == 0 else b
     count = a.count + b.count
@@ -90,7 +110,7 @@ class PCA:
     ----------
     mean : float64 (d,)
     components : float64 (k, d), orthonormal rows, by falling variance; the loading of largest
-        magnitude in each is positive
+        magnitude in each is positive, the first one where several are equal to nine digits
     variances : float64 (k,), sample variance along each component (divisor n - 1)
     total_variance : the sum over all d of them
     count : rows it was fitted on
@@ -139,15 +159,13 @@ def fit(statistics: Statistics, components: int | float = 0.95) -> PCA:
     StatisticsError : fewer than two rows, no variance at all, or more components than rows or
         columns
     """
-    count, dimensions = statistics.count, len(statistics.mean)
+    count = statistics.count
     if count < 2:
         raise StatisticsError(f"principal components need at least 2 rows, found {count}")
     values, vectors = np.linalg.eigh(statistics.scatter / (count - 1))
     variances = np.maximum(values[::-1], 0.0)  # rounding leaves tiny negative ones
     total = float(variances.sum())
-    # Rounding of the mean alone leaves this much in columns that do not vary.
-    floor = dimensions * np.finfo(np.float64).eps**2 * float(np.square(statistics.mean).max())
-    if total <= floor:
+    if total == 0:
         raise StatisticsError(f"all {count} rows are equal: there is no variance to explain")
     kept = _how_many(components, variances, total, count)
     axes = np.ascontiguousarray(vectors[:, ::-1][:, :kept].T)
@@ -163,14 +181,21 @@ def _how_many(
             raise StatisticsError(f"components {components}: expected a share in (0, 1] or a count")
         share = np.cumsum(variances) / total
         wanted = int(np.searchsorted(share, components, side="right")) + 1
-        rank = int((variances > variances[0] * len(variances) * np.finfo(np.float64).eps).sum())
-        return min(wanted, max(rank, 1))
+        return min(wanted, _rank(variances, count))
     if not 1 <= components <= most:
         raise StatisticsError(
             f"components {components}: expected 1 to {most}, the smaller of "
             f"{count} rows and {len(variances)} columns"
         )
     return components
+
+
+def _rank(variances: NDArray[np.float64], count: int) -> int:
+    """How many variances are more than rounding."""
+    # As in np.linalg.matrix_rank; with few columns the rounding of the sums over rows prevails,
+    # which comes to a few epsilons however many there are.
+    floor = variances[0] * max(len(variances), 64) * np.finfo(np.float64).eps
+    return min(int((variances > floor).sum()), count - 1)
 
 
 def _fix_signs(axes: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -21,7 +21,7 @@ class Outcome:
 
     Attributes
     ----------
-    image_id : SHA-256 (hex) of the bytes; empty when they could not be read
+    image_id : SHA-256 (hex) of the bytes; empty when the photo could not be read or decoded
     width, height : of the upright photo in pixels; 0 when it could not be decoded
     features : float32 (dimensions,) or None
     error : why there are no features, or None
@@ -52,7 +52,7 @@ def featurise(
     sources : paths as in the tables, or the bytes themselves
     extractor : an open backbone
     limits : what a photo may cost
-    batch : photos given to the network at once
+    batch : photos given to the network at once, above 0
     """
     held: list[_Decoded | ImageError] = []
     waiting = 0

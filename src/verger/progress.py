@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from types import TracebackType
@@ -63,10 +64,10 @@ class Plain:
             return
         self._told = now
         passed = now - self._started
-        rate = done / passed
+        rate = done / max(passed, 1e-3)
         parts = [f"{done:,}" if self._total is None else f"{done:,} of {self._total:,}"]
-        parts.append(f"{rate:,.0f}/s")
-        if self._total and rate:
+        parts.append(_rate(rate))
+        if self._total and 0 < done < self._total:
             parts.append(f"{_clock((self._total - done) / rate)} left")
         if rejected:
             parts.append(f"{rejected:,} rejected")
@@ -128,8 +129,8 @@ class Live:
             return
         rate = done / max(time.monotonic() - self._started, 1e-3)
         text = f"{done:,}" if self._total is None else f"{done:,}/{self._total:,}"
-        text += f"  {rate:,.0f}/s"
-        if self._total and rate and done < self._total:
+        text += f"  {_rate(rate)}"
+        if self._total and 0 < done < self._total:
             text += f"  {_clock((self._total - done) / rate)} left"
         if rejected:
             text += f"  {rejected:,} rejected"
@@ -145,7 +146,13 @@ def for_stream(quiet: bool) -> Live | Plain | None:
     """The reporter that suits standard error; None when nothing is wanted."""
     if quiet:
         return None
-    return Live() if sys.stderr.isatty() else Plain()
+    # A dumb terminal, as in an editor, cannot move the cursor back.
+    moves = sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+    return Live() if moves else Plain()
+
+
+def _rate(a_second: float) -> str:
+    return f"{a_second:,.1f}/s" if a_second < 10 else f"{a_second:,.0f}/s"
 
 
 def _clock(seconds: float) -> str:

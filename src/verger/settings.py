@@ -17,8 +17,9 @@ from typing import Any, Final
 from verger.errors import SettingsError
 
 #: Extensions that are taken for photos unless ``--extensions`` says otherwise.
-PHOTO_EXTENSIONS: Final = tuple(
-    "avif bmp dib gif heic heif jfif jpe jpeg jpg png tif tiff webp".split()
+PHOTO_EXTENSIONS: Final = (
+    *("avif", "bmp", "dib", "gif", "heic", "heif", "jfif"),
+    *("jpe", "jpeg", "jpg", "png", "tif", "tiff", "webp"),
 )
 SETTINGS_FILE: Final = "verger.toml"
 
@@ -71,10 +72,12 @@ def _share(name: str, value: Any) -> float:
 
 def _components(name: str, value: Any) -> int | float:
     """A whole number is a count of components, anything with a point or % a share of variance."""
-    if isinstance(value, int) or re.fullmatch(r"\d+", str(value)):
-        if not isinstance(value, bool) and int(value) >= 1:
-            return int(value)
-    elif (number := _number(value)) is not None and 0 < number <= 1:
+    text = str(value).strip()
+    # Eighteen digits are far beyond any sense, and int() refuses thousands of them its own way.
+    if re.fullmatch(r"[0-9]{1,18}", text):
+        if int(text) >= 1:
+            return int(text)
+    elif (number := _number(text)) is not None and 0 < number <= 1:
         return number
     raise SettingsError(
         f"{name} {value!r}: expected a number of components, as 200, or a share of variance "
@@ -91,8 +94,10 @@ def _number(value: Any) -> float | None:
 
 
 def _extensions(name: str, value: Any) -> tuple[str, ...]:
-    parts = value.split(",") if isinstance(value, str) else list(value)
-    cleaned = tuple(sorted({str(part).strip().lower().lstrip("*.") for part in parts} - {""}))
+    parts = value.split(",") if isinstance(value, str) else value
+    cleaned: tuple[str, ...] = ()
+    if isinstance(parts, list | tuple | set | frozenset) and all(isinstance(p, str) for p in parts):
+        cleaned = tuple(sorted({part.strip().lower().lstrip("*.") for part in parts} - {""}))
     if not cleaned:
         raise SettingsError(f"{name} {value!r}: expected extensions as 'jpg,png', or 'all'")
     return cleaned
@@ -164,7 +169,7 @@ class Settings:
     chunk: int | None = _setting(
         None,
         _count,
-        "Photos in a chunk, the unit that lands whole or not at all; by default a 32nd of each "
+        "Photos in a chunk, the unit that lands whole or not at all; by default a 16th of each "
         "core's share, between 64 and 8192.",
         "N",
     )
@@ -250,16 +255,18 @@ def option_name(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _read_file(
-    file: str | os.PathLike[str] | None, known: set[str]
-) -> tuple[dict[str, Any], Path]:
+def _read_file(file: str | os.PathLike[str] | None, known: set[str]) -> tuple[dict[str, Any], Path]:
     path = Path(SETTINGS_FILE if file is None else file)
     if file is None and not path.is_file():
         return {}, path
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors may add a BOM
     except (OSError, ValueError) as exc:
         raise SettingsError(f"settings file {path}: {exc}") from exc
+    if foreign := sorted(set(document) - {"run"}):
+        raise SettingsError(
+            f"settings file {path}: unknown {foreign[0]!r}, expected settings in a table [run]"
+        )
     table = document.get("run", {})
     if not isinstance(table, dict):
         raise SettingsError(f"settings file {path}: [run] is {table!r}, expected a table")

@@ -16,11 +16,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes
 
 from verger.errors import ImageError, UsageError
 
 _ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
+#: ``file:///a``, ``file://localhost/a`` and, as Java writes it, ``file:/a``.
+_FILE_URI = re.compile(r"file:(?://(?:localhost)?)?(?=/(?!/))", re.IGNORECASE)
+_URI = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 def to_text(raw: bytes) -> str:
@@ -50,24 +53,36 @@ def local_path(text: str, what: str) -> Path:
 
     Raises
     ------
-    UsageError : another scheme
+    UsageError : another scheme, or a ``file://`` without an absolute path
     """
-    scheme, separator, _ = text.partition("://")
-    if not separator:
-        return Path(os.path.abspath(os.path.expanduser(text)))
-    if scheme == "file":
-        return Path(unquote(urlsplit(text).path))
-    raise UsageError(f"{what} {text!r}: expected a local path; {scheme}:// is not supported yet")
+    if match := _FILE_URI.match(text):
+        raw = unquote_to_bytes(os.fsencode(text[match.end() :]))
+        return Path(os.path.abspath(os.fsdecode(raw)))
+    if match := _URI.match(text):
+        raise UsageError(
+            f"{what} {text!r}: expected a local path, or file:// with an absolute one; "
+            f"{match.group()} is not supported yet"
+        )
+    return Path(os.path.abspath(os.path.expanduser(text)))
+
+
+def is_uri(text: str) -> bool:
+    """Whether a path is written with a scheme, as ``file:///a`` or ``s3://a/b``."""
+    return bool(_FILE_URI.match(text) or _URI.match(text))
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing found in a folder; size and modified (ns since 1970) are None where unknown."""
+    """One thing found in a folder; size and modified (ns since 1970) are None where unknown.
+
+    An unreadable folder is one whose files could not be listed.
+    """
 
     path: str
     relative: str
     size: int | None
     modified: int | None
+    unreadable_folder: bool = False
 
 
 def walk(root: Path, *, skip: Path | None = None) -> Iterator[Entry]:
@@ -78,39 +93,61 @@ def walk(root: Path, *, skip: Path | None = None) -> Iterator[Entry]:
     yielded itself, so that it is rejected with its reason instead of vanishing.
     """
     base = os.fsencode(root)
-    skipped = None if skip is None else os.path.realpath(os.fsencode(skip))
-    yield from _walk(base, base, frozenset(), skipped)
-
-
-def _walk(
-    folder: bytes, base: bytes, inside: frozenset[tuple[int, int]], skipped: bytes | None
-) -> Iterator[Entry]:
-    try:
-        status = os.stat(folder)
-        identity = status.st_dev, status.st_ino
-        if identity in inside or os.path.realpath(folder) == skipped:
-            return
-        names = sorted(name for name in os.listdir(folder) if not name.startswith(b"."))
-    except OSError:
-        yield _entry(folder, base, None)
-        return
-    for name in names:
-        path = os.path.join(folder, name)
-        try:
-            found = os.stat(path)
-        except OSError:  # vanished, a broken link, a loop of links: reading it will say which
-            yield _entry(path, base, None)
+    barred: set[tuple[int, int] | None] = set()
+    if skip is not None:
+        with suppress(OSError):  # not there: nothing to pass over
+            barred.add(_identity(os.stat(skip)))
+    # Not recursive: generators inside one another fail a thousand folders down.
+    trail = [_Folder(b"", None, iter([base]), {base})]
+    while trail:
+        name = next(trail[-1].names, None)
+        if name is None:
+            barred.discard(trail.pop().identity)
             continue
-        if stat.S_ISDIR(found.st_mode):
-            yield from _walk(path, base, inside | {identity}, skipped)
-        else:
-            yield _entry(path, base, found)
+        path = os.path.join(trail[-1].path, name)
+        status, folder = None, name in trail[-1].folders
+        try:
+            status = os.stat(path)
+            if stat.S_ISDIR(status.st_mode):
+                folder = True
+                if _identity(status) not in barred:
+                    trail.append(_open_folder(path, _identity(status)))
+                    barred.add(_identity(status))
+                continue
+        except OSError:  # vanished, forbidden, a broken link, a loop of links: reading says which
+            status = None
+        yield _entry(path, base, status, folder)
 
 
-def _entry(path: bytes, base: bytes, status: os.stat_result | None) -> Entry:
-    relative = to_text(os.path.relpath(path, base))
+@dataclass
+class _Folder:
+    """A folder being walked: what is still to come of it, and which names are surely folders."""
+
+    path: bytes
+    identity: tuple[int, int] | None
+    names: Iterator[bytes]
+    folders: set[bytes]
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _open_folder(path: bytes, identity: tuple[int, int]) -> _Folder:
+    names, folders = [], set()
+    with os.scandir(path) as found:
+        for entry in found:
+            if not entry.name.startswith(b"."):
+                names.append(entry.name)
+                if entry.is_dir(follow_symlinks=False):
+                    folders.add(entry.name)
+    return _Folder(path, identity, iter(sorted(names)), folders)
+
+
+def _entry(path: bytes, base: bytes, status: os.stat_result | None, folder: bool) -> Entry:
+    relative = to_text(path[len(os.path.join(base, b"")) :] or b".")
     if status is None:
-        return Entry(to_text(path), relative, None, None)
+        return Entry(to_text(path), relative, None, None, unreadable_folder=folder)
     return Entry(to_text(path), relative, status.st_size, status.st_mtime_ns)
 
 
@@ -138,17 +175,26 @@ def read_photo(path: str, most: int) -> bytes:
     try:
         # Not blocking: a named pipe that is called photo.jpg must not hang a worker.
         descriptor = os.open(to_os(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                is_folder = stat.S_ISDIR(status.st_mode)
-                reason = "is_directory" if is_folder else "not_a_file"
-                raise ImageError("read", reason, "it is a folder" if is_folder else "it is special")
-            data = file.read(most + 1) if status.st_size <= most else b""
+        try:
+            return _read_regular(descriptor, most)
+        finally:
+            os.close(descriptor)
     except (OSError, ValueError) as exc:
         raise _unreadable(exc) from exc
-    if status.st_size > most or len(data) > most:
-        size = max(status.st_size, len(data))
+
+
+def _read_regular(descriptor: int, most: int) -> bytes:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        is_folder = stat.S_ISDIR(status.st_mode)
+        reason = "is_directory" if is_folder else "not_a_file"
+        raise ImageError("read", reason, "it is a folder" if is_folder else "it is special")
+    data = b""
+    if status.st_size <= most:
+        with open(descriptor, "rb", closefd=False) as file:
+            data = file.read(most + 1)  # the file may be growing
+    size = max(status.st_size, len(data))
+    if size > most:
         raise ImageError("read", "too_many_bytes", f"{size} bytes, the limit is {most}")
     return data
 
@@ -163,7 +209,7 @@ def _unreadable(exc: OSError | ValueError) -> ImageError:
     return ImageError("read", "unreadable", getattr(exc, "strerror", None) or str(exc))
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Have `write` fill a temporary file beside `path`, then put it in place whole and durable.
 
     A file of that name is replaced; whoever reads sees the old one or the new one. The folder must
@@ -175,25 +221,46 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
 
 
+def _sync_folder(folder: Path) -> None:
+    """Make a rename durable, where the file system has such a thing for folders."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def write_text(path: Path, text: str) -> None:
     """`write_atomically` for UTF-8 text."""
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8") and None)
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def replace_folder(new: Path, final: Path) -> None:
-    """Put the folder `new` in the place of `final`, which may exist."""
+    """Put the folder `new` in the place of `final`, which may exist; on an error it stays.
+
+    Raises
+    ------
+    OSError : as when `new` is not there
+    """
     old = final.with_name(f".{final.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if final.exists():
+    remove(old)
+    if os.path.lexists(final):
         final.rename(old)
-    new.rename(final)
-    shutil.rmtree(old, ignore_errors=True)
+    try:
+        new.rename(final)
+    except OSError:
+        if os.path.lexists(old):
+            old.rename(final)
+        raise
+    remove(old)
 
 
 def remove(path: Path) -> None:

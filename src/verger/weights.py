@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import http.client
 import os
@@ -102,24 +103,17 @@ def download(
     """
     final = cache_folder() / OFFICIAL_NAME
     part = final.with_name(final.name + ".part")
+    expected = (sha256 or OFFICIAL_SHA256).lower()
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
-        for attempt in range(_TRIES):
-            if attempt:
-                time.sleep(pause * 2 ** (attempt - 1))
-            try:
-                _fetch(_url(), part, progress)
-                break
-            except urllib.error.HTTPError as exc:
-                if exc.code < 500 and exc.code not in (408, 416, 429):
-                    raise _failure(f"the server answers {exc.code} {exc.reason}") from exc
-                failure: Exception = exc
-            except (OSError, http.client.HTTPException, EOFError) as exc:
-                failure = exc
-        else:
-            raise _failure(f"{_TRIES} tries failed, the last with: {failure}") from failure
-        _check(part, sha256 or OFFICIAL_SHA256)
-        os.replace(part, final)
+        with open(final.with_name(final.name + ".lock"), "w") as lock:
+            with suppress(OSError):  # a file system without locks: then without
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            # Another process may have been quicker; two at once would spoil each other's part.
+            if not (final.is_file() and _sha256(final) == expected):
+                _transfer(part, progress, pause)
+                _check(part, expected)
+                os.replace(part, final)
     except OSError as exc:
         raise _failure(f"cache {final.parent}: {exc}") from exc
     return final
@@ -129,23 +123,45 @@ def _url() -> str:
     return os.environ.get(URL_VARIABLE) or OFFICIAL_URL
 
 
-def _fetch(url: str, part: Path, progress: DownloadProgress | None) -> None:
+def _transfer(part: Path, progress: DownloadProgress | None, pause: float) -> None:
+    """As many tries as it takes and `_TRIES` allows; what is there already is kept."""
+    failure: Exception | None = None
+    with open(part, "ab") as file:
+        for attempt in range(_TRIES):
+            if attempt:
+                time.sleep(pause * 2 ** (attempt - 1))
+            try:
+                _fetch(_url(), file, progress)
+                file.flush()
+                return os.fsync(file.fileno())
+            except urllib.error.HTTPError as exc:
+                exc.close()
+                if exc.code < 500 and exc.code not in (408, 416, 429):
+                    raise _failure(f"the server answers {exc.code} {exc.reason}") from exc
+                failure = exc
+            except (ValueError, http.client.InvalidURL) as exc:  # trying again will not help
+                raise _failure(str(exc)) from exc
+            except (OSError, http.client.HTTPException, EOFError) as exc:
+                failure = exc
+    raise _failure(f"{_TRIES} tries failed, the last with: {failure}") from failure
+
+
+def _fetch(url: str, file: IO[bytes], progress: DownloadProgress | None) -> None:
     """One try: the whole file, or the rest of it where the server can."""
-    have = part.stat().st_size if part.exists() else 0
+    have = file.seek(0, os.SEEK_END)
     request = urllib.request.Request(url, headers={"User-Agent": "verger"})
     if have:
         request.add_header("Range", f"bytes={have}-")
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
             if answer.status != 206:
-                have = 0
+                have = file.truncate(0)
             length = answer.headers.get("Content-Length")
             total = have + int(length) if length else None
-            with open(part, "ab" if have else "wb") as file:
-                _copy(answer, file, have, total, progress)
+            _copy(answer, file, have, total, progress)
     except urllib.error.HTTPError as exc:
         if exc.code == 416:  # what is there is longer than the file: start again
-            part.unlink(missing_ok=True)
+            file.truncate(0)
         raise
 
 
@@ -160,19 +176,23 @@ def _copy(
         file.write(block)
         done += len(block)
         if done > _MOST_BYTES:
-            raise EOFError(f"more than {_MOST_BYTES} bytes: this is not the file")
+            file.truncate(0)
+            raise _failure(f"the server sends more than {_MOST_BYTES} bytes: not the file")
         if progress:
             progress(done, total)
     if total is not None and done < total:
         raise EOFError(f"the connection ended after {done} of {total} bytes")
 
 
+def _sha256(file: Path) -> str:
+    with open(file, "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
 def _check(part: Path, expected: str) -> None:
-    with open(part, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != expected.lower():
-        with suppress(OSError):
-            part.unlink()
+    found = _sha256(part)
+    if found != expected:
+        part.unlink(missing_ok=True)
         raise _failure(
             f"the file has SHA-256 {found}, expected {expected}; if you know that this file is "
             f"right: verger weights --download --accept-sha256 {found}"

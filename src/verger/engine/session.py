@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +17,8 @@ from verger.errors import EngineError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+_log = logging.getLogger(__name__)
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
@@ -58,6 +62,31 @@ class Engine:
             return Held(value)
         shared: Shared[T] = self.spark.sparkContext.broadcast(value)
         return shared
+
+
+class LocalTasks:
+    """Counts the tasks that run in threads of this process."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._running = 0
+
+    def __enter__(self) -> None:
+        with self._changed:
+            self._running += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._running -= 1
+            self._changed.notify_all()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until none runs; False when some still do after `seconds`."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._running == 0, seconds)
+
+
+local_tasks = LocalTasks()
 
 
 @contextmanager
@@ -121,6 +150,8 @@ def _embedded(parallelism: int | None) -> Iterator[Engine]:
         try:
             yield Engine("embedded", version, spark, parallelism or cores(), in_process=True)
         finally:
+            # Threads that are inside ONNX Runtime when the process exits would abort it.
+            local_tasks.wait(seconds=20)
             _stop(spark)
     finally:
         server.stop()
@@ -171,6 +202,7 @@ def _start_spark(parallelism: int | None) -> SparkSession:
             .config("spark.driver.bindAddress", "127.0.0.1")
             .config("spark.ui.enabled", "false")
             .config("spark.ui.showConsoleProgress", "false")
+            .config("spark.log.level", "FATAL")  # what fails is raised, and told once
             .config("spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile={log4j}")
         )
     with _quiet():
@@ -205,14 +237,18 @@ def _count_slots(spark: SparkSession) -> int:
     from pyspark.sql import functions
 
     partitions = spark.range(4096).select(functions.spark_partition_id().alias("p")).distinct()
-    return max(1, partitions.count())
+    return max(1, int(partitions.count()))
 
 
 def _stop(spark: Any) -> None:
     try:
+        if is_connect(spark):
+            # The client would ask a server that is gone for ten minutes. Sail is gone after a
+            # Ctrl-C, which it receives as well.
+            spark.client.set_retry_policies([])
         spark.stop()
-    except Exception as exc:  # a server that is gone already must not hide the first error
-        warnings.warn(f"session did not stop cleanly: {exc}", RuntimeWarning, stacklevel=2)
+    except Exception as exc:  # must not hide the first error, which brought us here
+        _log.debug("session did not stop cleanly: %s", exc)
 
 
 @contextmanager

@@ -77,9 +77,7 @@ class FeaturiseChunk:
             seconds=round(time.monotonic() - started, 3),
         )
         entry.write(self.run_folder)
-        return [
-            {"chunk": chunk, "featurised": work.featurised, "rejected": len(work.rejected)}
-        ]
+        return [{"chunk": chunk, "featurised": work.featurised, "rejected": len(work.rejected)}]
 
 
 @dataclass
@@ -296,7 +294,6 @@ def _featurise_batches(
 
 def _outcome_columns(outcomes: list[Outcome]) -> list[pa.Array]:
     errors = [outcome.error for outcome in outcomes]
-    fine = [error is None for error in errors]
     texts = [
         pa.array([getattr(error, name) if error else None for error in errors], pa.string())
         for name in ("stage", "reason", "detail")

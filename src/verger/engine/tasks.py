@@ -8,6 +8,7 @@ floats a photo cost more than a twentieth of the whole), and every engine writes
 from __future__ import annotations
 
 import itertools
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from verger.beats import RunOver
-from verger.engine.session import Engine, root_cause
+from verger.engine.session import Engine, local_tasks, root_cause
 from verger.errors import EngineError
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def run_tasks(engine: Engine, count: int, work: Work, ddl: str) -> list[Row]:
     try:
         numbers = engine.spark.range(0, partitions, 1, partitions)
         body = partial(_run_partition, work=work, counter=counter)
-        return numbers.mapInArrow(body, ddl).collect()
+        frame = numbers.mapInArrow(body, ddl)
+        return _interruptibly(frame.collect)
     except (PySparkException, OSError) as exc:
         raise EngineError(f"{engine.version} failed: {root_cause(exc)}") from exc
     except Exception as exc:
@@ -66,6 +68,26 @@ def run_tasks(engine: Engine, count: int, work: Work, ddl: str) -> list[Row]:
     finally:
         if counter:
             _counters.pop(counter, None)
+
+
+def _interruptibly(collect: Callable[[], list[Row]]) -> list[Row]:
+    """Wait in another thread: Ctrl-C inside the client's own wait would break its connection."""
+    result: list[list[Row]] = []
+    failure: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            result.append(collect())
+        except BaseException as exc:
+            failure.append(exc)
+
+    worker = threading.Thread(target=work, name="verger-engine", daemon=True)
+    worker.start()
+    while worker.is_alive():
+        worker.join(0.5)
+    if failure:
+        raise failure[0]
+    return result[0]
 
 
 def _run_partition(
@@ -79,7 +101,8 @@ def _run_partition(
         numbers = _counters.get(counter, iter(()))
     for number in numbers:
         try:
-            rows = work(number)
+            with local_tasks:
+                rows = work(number)
         except RunOver:
             return
         if rows:
