@@ -41,7 +41,7 @@ def main() -> None:
     ]
     header = ["batch", "photos/s, median", "min to max", f"ratio to {args.sizes[0]}"]
     print(table(header, rows))
-    print(f"\n{note}, decoded before; inference only, one thread, {args.repeats} rounds.")
+    print(f"\n{note}, decoded before; inference only, one thread; rounds: {args.repeats}.")
 
 
 def _load(args: argparse.Namespace, size: int) -> tuple[NDArray[np.uint8], str]:

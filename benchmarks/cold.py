@@ -62,7 +62,7 @@ def _result(times: dict[str, Spread], images: int) -> str:
         "--help": "verger --help",
         "sample": f"verger sample, {images:,} photos",
         "run": f"verger run, {images:,} photos, new OUT",
-        "run again": "the same again, nothing to do",
+        "run again": "the same again: no photo to do, components anew",
     }
     rows = [
         [what[name], f"{spread.median:.2f}", spread.range(".2f"), str(len(spread.values))]

@@ -94,7 +94,8 @@ def find_photos(collection: Path, number: int, seed: int, folder: Path) -> Photo
 
 def _walk(folder: Path) -> list[str]:
     names = (entry.path for entry in storage.walk(folder))
-    return [name for name in names if name.lower().endswith(PHOTO_EXTENSIONS)]
+    endings = tuple(f".{extension}" for extension in PHOTO_EXTENSIONS)
+    return [name for name in names if name.lower().endswith(endings)]
 
 
 def _draw(folder: Path, number: int, seed: int) -> Path:

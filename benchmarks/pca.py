@@ -7,42 +7,25 @@ row group to a matrix, in as many threads. The cost "on top of reading" is the d
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 import time
-import uuid
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from benchmarks import synthetic
+from benchmarks import contenders, synthetic
+from benchmarks.contenders import Components, Engines, open_engines
 from benchmarks.inputs import at_least_one, scratch
 from benchmarks.report import Spread, progress, table
-from verger import pca, schema
-from verger.engine import stages
-from verger.engine.session import Engine, borrow, open_engine
-from verger.engine.tasks import run_tasks
-from verger.pipeline import MOST_STATISTICS, choose_chunk
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pyspark.sql import SparkSession
+from verger import pca
+from verger.engine.stages import ROWS_PER_GROUP
+from verger.pipeline import choose_chunk
 
 READ, EMBEDDED, SPARK = "reading alone", "Verger, embedded", "Verger, Apache Spark"
 ML_READ, ML = "Spark reading alone", "Spark ML PCA"
 #: Components that are compared between the contenders.
 COMPARED = 5
-
-Components = NDArray[np.float64]
 
 
 @dataclass
@@ -63,18 +46,10 @@ class Results:
         progress(f"{name}, {self.rows:,} rows: {self.seconds[name][-1]:.2f} s")
 
 
-@dataclass(frozen=True)
-class Engines:
-    """What the contenders run on; both are up before anything is timed."""
-
-    embedded: Engine
-    spark: Engine
-
-
 def main() -> None:
     """Draw features, measure in turn and print tables."""
     args = _arguments()
-    with scratch() as folder, _engines(args) as engines:
+    with scratch() as folder, open_engines(args.parallelism, args.driver_memory) as engines:
         _warm_up(engines, folder, args)
         for rows, with_ml in _cases(args):
             files = _features(folder / f"features-{rows}", rows, args)
@@ -105,37 +80,6 @@ def _cases(args: argparse.Namespace) -> list[tuple[int, bool]]:
     return [(args.rows, False), (fewer, True)]
 
 
-@contextmanager
-def _engines(args: argparse.Namespace) -> Iterator[Engines]:
-    spark = _start_spark(args.parallelism, args.driver_memory)
-    try:
-        with open_engine("embedded", args.parallelism) as embedded:
-            yield Engines(embedded, borrow(spark, args.parallelism))
-    finally:
-        spark.stop()
-
-
-def _start_spark(parallelism: int, memory: str) -> SparkSession:
-    """As Verger starts it, with the memory that Spark ML needs on the driver."""
-    from pyspark.sql import SparkSession
-
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    log4j = resources.files("verger.engine") / "log4j2.properties"
-    spark: SparkSession = (
-        SparkSession.builder.appName("verger-benchmark")
-        .master(f"local[{parallelism}]")
-        .config("spark.driver.memory", memory)
-        .config("spark.driver.maxResultSize", memory)
-        .config("spark.driver.host", "127.0.0.1")
-        .config("spark.driver.bindAddress", "127.0.0.1")
-        .config("spark.ui.enabled", "false")
-        .config("spark.ui.showConsoleProgress", "false")
-        .config("spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile={log4j}")
-        .getOrCreate()
-    )
-    return spark
-
-
 def _features(folder: Path, rows: int, args: argparse.Namespace) -> tuple[Path, ...]:
     folder.mkdir()
     progress(f"drawing {rows:,} rows of features")
@@ -147,78 +91,25 @@ def _warm_up(engines: Engines, folder: Path, args: argparse.Namespace) -> None:
     """Start the workers, and give the JVM a look at the code that is going to be timed."""
     files = _features(folder / "warm-up", 2 * synthetic.DIMENSIONS, args)
     for engine in (engines.embedded, engines.spark):
-        _fit(engine, files, COMPARED)
+        contenders.fit(engine, files, COMPARED)
     if args.ml_repeats > 0:
-        _fit_spark_ml(engines.spark.spark, files, COMPARED)
+        contenders.fit_spark_ml(engines.spark.spark, files, COMPARED)
 
 
 def _compare(
     engines: Engines, files: tuple[Path, ...], rows: int, with_ml: bool, args: argparse.Namespace
 ) -> Results:
     spark, kept = engines.spark.spark, args.components
-    results = Results(rows, _libraries(spark))
+    results = Results(rows, contenders.libraries(spark))
     for number in range(max(args.repeats, args.ml_repeats if with_ml else 0)):
         if number < args.repeats:
-            results.time(READ, lambda: _read(files, args.parallelism))
-            results.time(EMBEDDED, lambda: _fit(engines.embedded, files, kept))
-            results.time(SPARK, lambda: _fit(engines.spark, files, kept))
+            results.time(READ, lambda: contenders.read(files, args.parallelism))
+            results.time(EMBEDDED, lambda: contenders.fit(engines.embedded, files, kept))
+            results.time(SPARK, lambda: contenders.fit(engines.spark, files, kept))
         if with_ml and number < args.ml_repeats:
-            results.time(ML_READ, lambda: _read_with_spark(spark, files))
-            results.time(ML, lambda: _fit_spark_ml(spark, files, kept))
+            results.time(ML_READ, lambda: contenders.read_with_spark(spark, files))
+            results.time(ML, lambda: contenders.fit_spark_ml(spark, files, kept))
     return results
-
-
-def _read(files: tuple[Path, ...], threads: int) -> None:
-    """The loop of `stages.SumUp` without its sums."""
-
-    def read(group: int) -> int:
-        rows = 0
-        for file in files[group::threads]:
-            with pq.ParquetFile(file) as features:
-                for batch in features.iter_batches(4 * stages.ROWS_PER_GROUP, columns=["features"]):
-                    rows += len(schema.matrix(batch.column(0)))
-        return rows
-
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(read, range(threads)))
-
-
-def _fit(engine: Engine, files: tuple[Path, ...], components: int) -> Components:
-    """What the pipeline does to fit: statistics on the engine, merged and decomposed here."""
-    folder = files[0].parent / f"run-{uuid.uuid4().hex}"
-    folder.mkdir()
-    groups = min(len(files), engine.slots, MOST_STATISTICS)
-    work = stages.SumUp(files, groups, synthetic.DIMENSIONS, folder)
-    rows = run_tasks(engine, groups, work, stages.STATISTICS_DDL)
-    parts = (stages.unpack_statistics(row, synthetic.DIMENSIONS) for row in rows)
-    return pca.fit(pca.merge(parts, synthetic.DIMENSIONS), components).components
-
-
-def _fit_spark_ml(spark: SparkSession, files: tuple[Path, ...], components: int) -> Components:
-    from pyspark.ml.feature import PCA
-    from pyspark.ml.functions import array_to_vector
-
-    frame = spark.read.parquet(*map(str, files))
-    vectors = frame.select(array_to_vector("features").alias("vector"))
-    fitted = PCA(k=components, inputCol="vector", outputCol="pca").fit(vectors)
-    found: Components = fitted.pc.toArray().T
-    return found
-
-
-def _libraries(spark: SparkSession) -> str:
-    """What Spark ML computes with: native libraries where it finds them, else Java."""
-    netlib = spark._jvm.dev.ludovic.netlib
-    blas = netlib.blas.BLAS.getInstance().getClass().getSimpleName()
-    lapack = netlib.lapack.LAPACK.getInstance().getClass().getSimpleName()
-    return f"{blas} and {lapack}"
-
-
-def _read_with_spark(spark: SparkSession, files: tuple[Path, ...]) -> None:
-    from pyspark.ml.functions import array_to_vector
-
-    frame = spark.read.parquet(*map(str, files))
-    vectors = frame.select(array_to_vector("features").alias("vector"))
-    vectors.write.format("noop").mode("overwrite").save()
 
 
 def _result(results: Results, args: argparse.Namespace) -> str:
@@ -236,8 +127,8 @@ def _result(results: Results, args: argparse.Namespace) -> str:
     header = [f"{results.rows:,} x {synthetic.DIMENSIONS:,}", "seconds, median", "min to max"]
     text = table([*header, "times", "on top of reading"], rows)
     text += (
-        f"\n\n{args.components} components; {args.parallelism} slots; drawn features. Of these, "
-        f"{_needed(results)} hold 90 % of the variance.\n"
+        f"\n\n{args.components} components kept, {args.parallelism} slots. The features are drawn: "
+        f"{_needed(results.rows, args.seed)} of their components hold 90 % of the variance.\n"
     )
     if ML in spreads:
         text += _ratios(spreads, on_top)
@@ -245,9 +136,9 @@ def _result(results: Results, args: argparse.Namespace) -> str:
     return text + _agreement(results.components)
 
 
-def _needed(results: Results) -> int:
-    """Components that hold 90 % of the variance of the first rows drawn with seed 0."""
-    sample = np.concatenate(list(synthetic.draw(8 * stages.ROWS_PER_GROUP, 0)))
+def _needed(rows: int, seed: int) -> int:
+    """Components that hold 90 % of the variance, estimated from the first rows."""
+    sample = np.concatenate(list(synthetic.draw(min(rows, 8 * ROWS_PER_GROUP), seed)))
     return len(pca.fit(pca.Statistics.of(sample), 0.9).components)
 
 

@@ -46,7 +46,7 @@ def main() -> None:
     print(_result(rates))
     print(
         f"\n{photos.note}; {args.processes} processes, threads or slots; batch {args.batch}; "
-        f"{args.repeats} rounds of a, b, c."
+        f"rounds of a, b, c: {args.repeats}."
     )
 
 

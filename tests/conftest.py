@@ -14,6 +14,7 @@ from verger import sample
 
 JAVA = shutil.which("java") or os.environ.get("JAVA_HOME")
 
+
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small real network: width 0.35, drawn from a seed."""
@@ -43,6 +44,7 @@ def _spark_session() -> Iterator[Any]:
         pytest.skip("no Java: Apache Spark is not tested")
     from verger.engine.session import _start_spark
 
+    os.environ["PYTHONPATH"] = str(Path(__file__).parent)  # its workers unpickle the tests' tasks
     spark = _start_spark(2)
     yield spark
     spark.stop()

@@ -27,9 +27,7 @@ from verger.settings import Settings
 
 
 def run(photos, out, weights, **options):
-    return pipeline.run(
-        Settings.resolve(photos, out, environ={}, weights=str(weights), **options)
-    )
+    return pipeline.run(Settings.resolve(photos, out, environ={}, weights=str(weights), **options))
 
 
 def same_rows(one, other, column="features"):
@@ -213,7 +211,9 @@ def test_an_empty_collection_leaves_nothing_behind(weights, tmp_path):
 
 
 def test_a_layout_that_matches_nothing_shows_real_paths(photos, weights, tmp_path):
-    with pytest.raises(LayoutError, match=r"'\{a\}/\{b\}/\{label\}/\{file\}' matches none") as error:
+    with pytest.raises(
+        LayoutError, match=r"'\{a\}/\{b\}/\{label\}/\{file\}' matches none"
+    ) as error:
         run(photos, tmp_path / "out", weights, layout="{a}/{b}/{label}/{file}")
     assert str(error.value).count(".jpg") == 3
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from verger import sample
 from verger.errors import OutputError, UsageError
+from verger.sample.collection import _series
 
 KINDS = sample.KINDS
 IMAGES = 3 * len(sample.KINDS) + 5
@@ -79,7 +80,7 @@ def test_fewer_photos_than_kinds(tmp_path):
 
 @pytest.mark.parametrize("count", [1, 2, 35, 216, 5883])
 def test_a_series_goes_round_several_fruits_without_repeating_a_view(count):
-    series = sample._series(count)
+    series = _series(count)
     views = np.bincount([fruit for fruit, _ in series])
     assert len(series) == len(set(series)) == count
     assert len(views) >= min(count, 3)

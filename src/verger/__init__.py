@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from verger._version import __version__
 
 if TYPE_CHECKING:
     import numpy as np

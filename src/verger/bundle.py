@@ -17,7 +17,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from verger import __version__, storage
+from verger import storage
+from verger._version import __version__
 from verger.backbone import Backbone
 from verger.errors import BundleError
 from verger.pca import PCA

@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from verger import __version__
+from verger._version import __version__
 from verger.errors import UsageError, VergerError
 from verger.settings import Settings, option_name
 

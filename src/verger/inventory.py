@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +29,9 @@ MOST_KINDS = 1000
 OTHER_KINDS = "*"
 MANIFEST_EXTENSIONS = (".csv", ".parquet", ".pq")
 MANIFEST_COLUMNS = ("path", "label", "split")
+_PARSING = csv.ParseOptions(newlines_in_values=True)
+_CSV_KIND = "CSV in UTF-8 with a line of column names"
+_PARQUET_KIND = "Parquet with text in its columns path, label and split"
 
 Row = tuple[str, int | None, int | None, str | None, str | None]
 
@@ -209,14 +213,15 @@ def _manifest_batches(path: Path) -> Iterator[pa.RecordBatch]:
     """Batches with the columns path, label and split as text, as far as the file has them."""
     is_csv = path.suffix.lower() == ".csv"
     try:
-        names = _csv_names(path) if is_csv else parquet.read_schema(path).names
-        wanted = _wanted_columns(path, names)
-        opened = _open_csv(path, wanted) if is_csv else _open_parquet(path, wanted)
-        for batch in opened:
-            arrays = [column.cast(pa.string()) for column in batch.columns]
-            yield pa.RecordBatch.from_arrays(arrays, batch.schema.names)
+        # Opened here, as Arrow cannot open a path that is not UTF-8; twice, as it reads ahead.
+        with open(path, "rb") as file:
+            wanted = _wanted_columns(path, _csv_names(file) if is_csv else _parquet_names(file))
+        with open(path, "rb") as file:
+            for batch in _open_csv(file, wanted) if is_csv else _open_parquet(file, wanted):
+                arrays = [column.cast(pa.string()) for column in batch.columns]
+                yield pa.RecordBatch.from_arrays(arrays, batch.schema.names)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as exc:
-        kind = "CSV in UTF-8 with a line of column names" if is_csv else "Parquet"
+        kind = _CSV_KIND if is_csv else _PARQUET_KIND
         found = storage.printable(str(exc))
         raise CollectionError(f"manifest {path} cannot be read: {found}; expected {kind}") from exc
 
@@ -231,13 +236,13 @@ def _wanted_columns(path: Path, names: list[str]) -> list[str]:
     return wanted
 
 
-def _csv_names(path: Path) -> list[str]:
-    with csv.open_csv(path, parse_options=csv.ParseOptions(newlines_in_values=True)) as reader:
+def _csv_names(file: IO[bytes]) -> list[str]:
+    with csv.open_csv(file, parse_options=_PARSING) as reader:
         names: list[str] = reader.schema.names
     return names
 
 
-def _open_csv(path: Path, wanted: list[str]) -> Iterator[pa.RecordBatch]:
+def _open_csv(file: IO[bytes], wanted: list[str]) -> Iterator[pa.RecordBatch]:
     options = csv.ConvertOptions(
         # The other columns are left out: their types would be guessed, and the guess may fail.
         include_columns=wanted,
@@ -245,14 +250,16 @@ def _open_csv(path: Path, wanted: list[str]) -> Iterator[pa.RecordBatch]:
         strings_can_be_null=True,
         null_values=[""],
     )
-    parsing = csv.ParseOptions(newlines_in_values=True)
-    with csv.open_csv(path, parse_options=parsing, convert_options=options) as reader:
-        yield from reader
+    yield from csv.open_csv(file, parse_options=_PARSING, convert_options=options)
 
 
-def _open_parquet(path: Path, wanted: list[str]) -> Iterator[pa.RecordBatch]:
-    with parquet.ParquetFile(path) as file:
-        yield from file.iter_batches(ROWS_PER_BATCH, columns=wanted)
+def _parquet_names(file: IO[bytes]) -> list[str]:
+    names: list[str] = parquet.read_schema(file).names
+    return names
+
+
+def _open_parquet(file: IO[bytes], wanted: list[str]) -> Iterator[pa.RecordBatch]:
+    yield from parquet.ParquetFile(file).iter_batches(ROWS_PER_BATCH, columns=wanted)
 
 
 def _manifest_path(given: str | None, folder: str, manifest: Path, row: int) -> str:

@@ -228,24 +228,21 @@ class Settings:
         SettingsError : an unknown name or a bad value, and where it came from
         """
         environ = os.environ if environ is None else environ
-        known = {f.name: f.metadata for f in fields(cls) if f.metadata}
-        from_file, file_name = _read_file(file, set(known))
+        known = {f.name: f.metadata["parse"] for f in fields(cls) if f.metadata}
         if unknown := sorted(set(options) - set(known)):
             raise SettingsError(
                 f"unknown option {unknown[0]!r}: expected one of {', '.join(known)}"
             )
-        values: dict[str, Any] = {}
-        for name, metadata in known.items():
-            variable = f"VERGER_{name.upper()}"
-            if options.get(name) is not None:
-                source, value = option_name(name), options[name]
-            elif environ.get(variable):
-                source, value = f"environment variable {variable}", environ[variable]
-            elif name in from_file:
-                source, value = f"{file_name}: {name}", from_file[name]
-            else:
-                continue
-            values[name] = metadata["parse"](source, value)
+        sources = [
+            {name: (option_name(name), value) for name, value in options.items()},
+            _from_environment(environ, known),
+            _from_file(file, known),
+        ]
+        values = {}
+        for name, parse in known.items():
+            given = [source[name] for source in sources if name in source]
+            if first := next((pair for pair in given if pair[1] is not None), None):
+                values[name] = parse(*first)
         photos, out = os.fspath(photos), os.fspath(out)
         return cls(photos=_text("PHOTOS", photos), out=_text("OUT", out), **values)
 
@@ -255,10 +252,23 @@ def option_name(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _read_file(file: str | os.PathLike[str] | None, known: set[str]) -> tuple[dict[str, Any], Path]:
+#: By name of the setting: where its value stands, for messages, and the value.
+_Given = dict[str, tuple[str, Any]]
+
+
+def _from_environment(environ: Mapping[str, str], known: Mapping[str, Parser]) -> _Given:
+    variables = {name: f"VERGER_{name.upper()}" for name in known}
+    return {
+        name: (f"environment variable {variable}", environ[variable])
+        for name, variable in variables.items()
+        if environ.get(variable)
+    }
+
+
+def _from_file(file: str | os.PathLike[str] | None, known: Mapping[str, Parser]) -> _Given:
     path = Path(SETTINGS_FILE if file is None else file)
     if file is None and not path.is_file():
-        return {}, path
+        return {}
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors may add a BOM
     except (OSError, ValueError) as exc:
@@ -270,9 +280,9 @@ def _read_file(file: str | os.PathLike[str] | None, known: set[str]) -> tuple[di
     table = document.get("run", {})
     if not isinstance(table, dict):
         raise SettingsError(f"settings file {path}: [run] is {table!r}, expected a table")
-    if unknown := sorted(set(table) - known):
+    if unknown := sorted(set(table) - set(known)):
         raise SettingsError(
             f"settings file {path}: unknown setting {unknown[0]!r} in [run], "
             f"expected one of {', '.join(sorted(known))}"
         )
-    return table, path
+    return {name: (f"{path}: {name}", value) for name, value in table.items()}

@@ -6,7 +6,7 @@ import platform
 from importlib import metadata
 from typing import Final
 
-from verger import __version__
+from verger._version import __version__
 
 #: Packages whose version may change a result or explain a failure.
 PACKAGES: Final = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
 import threading
 import warnings
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata, resources
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 from verger.errors import EngineError
 
@@ -217,7 +219,10 @@ def _connect(address: str, parallelism: int | None) -> Iterator[Engine]:
         raise EngineError(
             f"the Spark Connect client is not installed ({exc}): pip install 'verger[embedded]'"
         ) from exc
+    url = urlsplit(address)
     try:
+        # The client itself would go on asking for ten minutes.
+        socket.create_connection((url.hostname or "", url.port or 15002), timeout=15).close()
         with _quiet():
             spark = ConnectSession.builder.remote(address).create()
             version = f"Spark Connect {spark.version}"
@@ -234,9 +239,7 @@ def _count_slots(spark: SparkSession) -> int:
     """The default parallelism: known to a SparkContext, else the partitions of a plain range."""
     if not is_connect(spark):
         return max(1, int(spark.sparkContext.defaultParallelism))
-    from pyspark.sql import functions
-
-    partitions = spark.range(4096).select(functions.spark_partition_id().alias("p")).distinct()
+    partitions = spark.range(4096).selectExpr("spark_partition_id() AS p").distinct()
     return max(1, int(partitions.count()))
 
 
