@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= build/demo
 
-.PHONY: help setup demo test test-slow lint bench golden clean java
+.PHONY: help setup demo test test-slow lint bench clean java
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -18,7 +18,7 @@ $(VENV)/.ready: pyproject.toml requirements-dev.txt
 	@touch $@
 
 demo: setup ## the main job on sample photos
-	$(BIN)/verger sample $(DEMO)/photos --images 600
+	test -d $(DEMO)/photos || $(BIN)/verger sample $(DEMO)/photos --images 600
 	$(BIN)/verger run $(DEMO)/photos $(DEMO)/out
 	$(BIN)/verger inspect $(DEMO)/out
 
@@ -37,7 +37,7 @@ lint: setup ## ruff, mypy strict, import layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: setup java ## the benchmarks, into build/bench; takes about 20 minutes
+bench: setup java ## the benchmarks, into build/bench; takes about 30 minutes
 	$(BIN)/python -m benchmarks.run
 
 clean: ## remove what the targets above made

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from golden.seeded_weights import draw, write
 from verger import sample
 
@@ -38,7 +39,7 @@ def photos(_drawn: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _spark_session() -> Iterator[Any]:
+def spark_session() -> Iterator[Any]:
     """One local Apache Spark for all tests; `--engine spark` borrows it as the active session."""
     if not JAVA:
         pytest.skip("no Java: Apache Spark is not tested")
@@ -54,5 +55,5 @@ def _spark_session() -> Iterator[Any]:
 def engine(request: pytest.FixtureRequest) -> str:
     """The conformance suite runs on both."""
     if request.param == "spark":
-        request.getfixturevalue("_spark_session")
+        request.getfixturevalue("spark_session")
     return str(request.param)

@@ -5,9 +5,9 @@ import sys
 
 import numpy as np
 import pytest
-from support import read
 
 import verger
+from support import read
 
 
 def test_importing_loads_neither_spark_nor_the_runtime():

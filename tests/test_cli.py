@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from support import add_bad_files, read, verger
 
+from support import add_bad_files, read, verger
 from verger import schema
 
 
@@ -156,7 +156,7 @@ def test_weights_that_cannot_be_had(tmp_path):
 @pytest.mark.parametrize("engine", ["embedded", "spark"])
 def test_doctor_runs_a_trial(engine, weights, request):
     if engine == "spark":
-        request.getfixturevalue("_spark_session")
+        request.getfixturevalue("spark_session")
     found = verger("doctor", "--engine", engine, "--weights", weights)
     assert found.returncode == 0, found.stdout
     assert "4 of 4 photos on" in found.stdout

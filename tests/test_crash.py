@@ -5,6 +5,7 @@ import subprocess
 import time
 
 import pytest
+
 from support import add_bad_files, command, read, verger
 from test_pipeline import run, same_rows
 
@@ -31,7 +32,7 @@ def wait_for_chunks(out, count, process):
 def cold_engine(request):
     """An engine that the process under test starts itself."""
     if request.param == "spark":
-        request.getfixturevalue("_spark_session")  # skips where there is no Java
+        request.getfixturevalue("spark_session")  # skips where there is no Java
     return request.param
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import JAVA
-from test_pipeline import read, run, same_rows
 
 import verger
+from conftest import JAVA
+from test_pipeline import read, run, same_rows
 from verger.engine.session import borrow, open_engine
 from verger.engine.tasks import run_tasks
 from verger.errors import EngineError, UsageError
@@ -97,7 +97,7 @@ def test_featurise_refuses_other_columns(frame_session, weights):
 
 def test_an_address_where_nobody_listens():
     with (
-        pytest.raises(EngineError, match="no Spark Connect server at sc://127.0.0.1:1"),
+        pytest.raises(EngineError, match=r"no Spark Connect server at sc://127\.0\.0\.1:1:"),
         open_engine("sc://127.0.0.1:1"),
     ):
         pass
@@ -172,7 +172,7 @@ def test_a_sail_server_over_connect(photos, weights, tmp_path):
     assert report.counts["featurised"] == 48
 
 
-def test_a_borrowed_engine_knows_its_slots(_spark_session):
-    engine = borrow(_spark_session)
+def test_a_borrowed_engine_knows_its_slots(spark_session):
+    engine = borrow(spark_session)
     assert engine.slots == 2
     assert not engine.in_process

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from verger import images
+from verger import colours, images
 from verger.errors import ImageError
 from verger.images import Limits
 
@@ -816,7 +816,7 @@ def test_threads_decode_alike():
     cmyk = encode(inks()[0].resize((256, 256)), "TIFF", icc_profile=cmyk_profile())
     files = [*FILES.values(), wide, cmyk] * 6
     expected = [images.decode(data) for data in files]
-    images._profile_transform.cache_clear()
+    colours.profile_transform.cache_clear()
     with ThreadPoolExecutor(4) as pool:
         for got, wanted in zip(pool.map(images.decode, files), expected, strict=True):
             np.testing.assert_array_equal(got, wanted)

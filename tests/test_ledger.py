@@ -8,8 +8,9 @@ import pyarrow as pa
 import pytest
 
 from verger import schema, tables
+from verger.entries import Entry
 from verger.errors import OutputError
-from verger.ledger import Entry, Ledger
+from verger.ledger import Ledger
 from verger.plan import chunk_name
 
 IDENTITY = {"layout": "parent"}

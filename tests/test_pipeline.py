@@ -7,9 +7,9 @@ import shutil
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from sklearn.decomposition import PCA as SklearnPCA
-from support import add_bad_files, read
+from sklearn import decomposition
 
+from support import add_bad_files, read
 from verger import backbone, bundle, pipeline, schema
 from verger.errors import (
     BundleError,
@@ -47,7 +47,7 @@ def test_every_photo_is_featurised_or_rejected(engine, photos, weights, tmp_path
     assert report.counts["rejected"] == len(bad)
     rejected = {os.path.basename(row["path"]): row for row in read(out / "rejected").to_pylist()}
     assert {name: (row["stage"], row["reason"]) for name, row in rejected.items()} == bad
-    assert rejected["text.png"]["size"] == os.path.getsize(photos / "text.png")
+    assert rejected["text.png"]["size"] == (photos / "text.png").stat().st_size
     assert rejected["gone.jpg"]["size"] is None
     assert json.loads((out / "run.json").read_text())["counts"] == report.counts
     assert report.rejections == {f"{stage}/{reason}": 1 for stage, reason in bad.values()}
@@ -71,7 +71,7 @@ def test_tables_equal_the_plain_local_computation(engine, photos, weights, tmp_p
     components = read(out / "pca")
     assert components.schema.equals(schema.PCA)
     assert components["path"].to_pylist() == paths
-    reference = SklearnPCA(5, svd_solver="full").fit(matrix.astype(np.float64))
+    reference = decomposition.PCA(5, svd_solver="full").fit(matrix.astype(np.float64))
     found = schema.matrix(components["pca"], "pca")
     expected = reference.transform(matrix.astype(np.float64))
     assert np.abs(np.abs(found) - np.abs(expected)).max() < 1e-4
@@ -96,7 +96,7 @@ def test_bundle_gives_what_the_tables_hold(photos, weights, tmp_path):
     assert np.abs(components - row["pca"]).max() < 1e-4
 
 
-def test_both_engines_make_equal_tables(_spark_session, photos, weights, tmp_path):
+def test_both_engines_make_equal_tables(spark_session, photos, weights, tmp_path):
     add_bad_files(photos)
     for engine in ("embedded", "spark"):
         run(photos, tmp_path / engine, weights, engine=engine, max_rejected=0.5, chunk=7)
@@ -105,13 +105,13 @@ def test_both_engines_make_equal_tables(_spark_session, photos, weights, tmp_pat
     assert read(tmp_path / "embedded" / "rejected") == read(tmp_path / "spark" / "rejected")
 
 
-def test_a_borrowed_session_is_left_running(_spark_session, photos, weights, tmp_path):
+def test_a_borrowed_session_is_left_running(spark_session, photos, weights, tmp_path):
     settings = Settings.resolve(
         photos, tmp_path / "out", environ={}, weights=str(weights), components=2
     )
-    report = pipeline.run(settings, session=_spark_session)
+    report = pipeline.run(settings, session=spark_session)
     assert report.versions["engine"].startswith("Apache Spark")
-    assert _spark_session.range(3).count() == 3
+    assert spark_session.range(3).count() == 3
 
 
 def test_only_new_photos_are_computed(engine, photos, weights, tmp_path):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from verger.pca import PCA
-    from verger.pipeline import RunReport
+    from verger.runreport import RunReport
 
     PathLike = str | os.PathLike[str]
 
@@ -96,8 +96,8 @@ def featurise(
     """
     from verger import backbone
     from verger import weights as places
+    from verger.engine.frames import featurise_frame
     from verger.engine.session import borrow
-    from verger.engine.stages import featurise_frame
     from verger.images import Limits
 
     option = os.fspath(weights) if weights else os.environ.get("VERGER_WEIGHTS")

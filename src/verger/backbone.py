@@ -2,7 +2,7 @@
 
 Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018, in the
 variant of ``keras.applications.MobileNetV2(include_top=False, pooling="avg")``, whose HDF5
-weight files (legacy layout, ``layer/layer/weight:0``) are read here without TensorFlow.
+weight files `verger.keras_file` reads.
 """
 
 from __future__ import annotations
@@ -14,15 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from verger import keras_file
 from verger.errors import WeightsError
+from verger.keras_file import Convolution, Tensors
 
 if TYPE_CHECKING:
-    import h5py
     from onnx import NodeProto
-
-    Tensors = dict[str, NDArray[np.float32]]
 
 #: Widths for which Google and Keras publish weights.
 PUBLISHED_WIDTHS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
@@ -41,9 +39,6 @@ _STAGES = (
     (6, 160, 3, 2),
     (6, 320, 1, 1),
 )
-# Layers of files that were saved with the classifier; without meaning here.
-_TOP_LAYERS = {"predictions", "Logits"}
-_MOST_VALUES = 1 << 22  # in one tensor; the largest of any width has 0.8 million
 
 
 @dataclass(frozen=True)
@@ -69,33 +64,16 @@ class Backbone:
     width: float
 
 
-@dataclass(frozen=True)
-class _Convolution:
-    """One convolution with its batch normalisation, as Keras names them."""
-
-    name: str
-    norm: str
-    shape: tuple[int, int, int, int]  # the kernel as Keras stores it: height, width, in, out
-    stride: int = 1
-    depthwise: bool = False
-    relu6: bool = True
-    residual: str | None = None  # "open" keeps the input, "add" adds what was kept
-
-    @property
-    def channels(self) -> int:
-        return self.shape[2] if self.depthwise else self.shape[3]
-
-
 def _divisible(channels: float) -> int:
     """Round to a multiple of 8 without losing more than 10 % (the authors' ``_make_divisible``)."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded if rounded >= 0.9 * channels else rounded + 8
 
 
-def _convolutions(width: float) -> Iterator[_Convolution]:
+def _convolutions(width: float) -> Iterator[Convolution]:
     """The network's convolutions in order, for one width multiplier."""
     channels = _divisible(32 * width)
-    yield _Convolution("Conv1", "bn_Conv1", (3, 3, 3, channels), stride=2)
+    yield Convolution("Conv1", "bn_Conv1", (3, 3, 3, channels), stride=2)
     block = 0
     for expansion, base, repeats, first_stride in _STAGES:
         for repeat in range(repeats):
@@ -106,13 +84,13 @@ def _convolutions(width: float) -> Iterator[_Convolution]:
             wide = channels * expansion
             if block:
                 name = prefix + "expand"
-                yield _Convolution(
+                yield Convolution(
                     name, name + "_BN", (1, 1, channels, wide), residual="open" if adds else None
                 )
             name = prefix + "depthwise"
-            yield _Convolution(name, name + "_BN", (3, 3, wide, 1), stride=stride, depthwise=True)
+            yield Convolution(name, name + "_BN", (3, 3, wide, 1), stride=stride, depthwise=True)
             name = prefix + "project"
-            yield _Convolution(
+            yield Convolution(
                 name,
                 name + "_BN",
                 (1, 1, wide, out),
@@ -121,7 +99,7 @@ def _convolutions(width: float) -> Iterator[_Convolution]:
             )
             channels, block = out, block + 1
     last = _divisible(1280 * width) if width > 1 else 1280
-    yield _Convolution("Conv_1", "Conv_1_bn", (1, 1, channels, last))
+    yield Convolution("Conv_1", "Conv_1_bn", (1, 1, channels, last))
 
 
 def load(weights: Path, *, size: int = INPUT_SIZE) -> Backbone:
@@ -138,10 +116,11 @@ def load(weights: Path, *, size: int = INPUT_SIZE) -> Backbone:
     """
     if size < 32 or size % 32:
         raise WeightsError(f"backbone input size {size}: expected a multiple of 32, as 224")
-    raw = _read_hdf5(weights)
-    width = _find_width(raw, weights)
-    layers = list(_convolutions(width))
-    _check_values(raw, layers, weights)
+    raw = keras_file.read(weights)
+    networks = {width: list(_convolutions(width)) for width in PUBLISHED_WIDTHS}
+    width = keras_file.find_width(raw, networks, weights)
+    layers = networks[width]
+    keras_file.check_values(raw, layers, weights)
     folded = _fold(raw, layers, weights)
     return Backbone(
         model=_build_graph(layers, folded, size),
@@ -152,100 +131,7 @@ def load(weights: Path, *, size: int = INPUT_SIZE) -> Backbone:
     )
 
 
-def _read_hdf5(path: Path) -> dict[str, Tensors]:
-    """Layer name to weight name (``kernel``, ``gamma``, ...) to array."""
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            root = file.get("model_weights", file)  # in a whole model's file
-            if "layer_names" not in root.attrs:
-                raise WeightsError(
-                    f"weights {path}: an HDF5 file, but not in Keras' legacy layout "
-                    "(no 'layer_names'): expected MobileNetV2 weights saved by Keras as .h5"
-                )
-            names = [_text(name) for name in root.attrs["layer_names"]]
-            return {name: tensors for name in names if (tensors := _read_layer(root[name]))}
-    except FileNotFoundError as exc:
-        raise WeightsError(f"weights {path}: no such file") from exc
-    except (OSError, LookupError, AttributeError, TypeError, ValueError, RuntimeError) as exc:
-        raise WeightsError(
-            f"weights {path}: not a readable HDF5 file ({exc}): expected Keras' MobileNetV2 .h5 "
-            "without top; a truncated download looks like this"
-        ) from exc
-
-
-def _read_layer(group: h5py.Group) -> Tensors:
-    tensors = {}
-    for name in map(_text, group.attrs["weight_names"]):
-        short = name.rsplit("/", 1)[-1].split(":")[0].removeprefix("depthwise_")
-        found = group[name]
-        if found.size > _MOST_VALUES:  # not ours, and only its shape will be told: not read
-            found = np.broadcast_to(np.float32(0), found.shape)
-        tensors[short] = np.asarray(found, dtype=np.float32)
-    return tensors
-
-
-def _text(name: bytes | str) -> str:
-    return name.decode() if isinstance(name, bytes) else str(name)
-
-
-def _find_width(raw: dict[str, Tensors], path: Path) -> float:
-    """The published width whose every tensor has the file's shape."""
-    problems = {width: _mismatch(raw, list(_convolutions(width))) for width in PUBLISHED_WIDTHS}
-    for width, (_, problem) in problems.items():
-        if problem is None:
-            return width
-    # Told against the width that fits longest; where none does, against the usual one.
-    closest = max(problems, key=lambda width: (problems[width][0], width == 1.0))
-    raise WeightsError(f"weights {path}: not MobileNetV2 without top: {problems[closest][1]}")
-
-
-def _mismatch(raw: dict[str, Tensors], layers: list[_Convolution]) -> tuple[int, str | None]:
-    """How many tensors fit before the first that does not, and what is wrong with that one."""
-    expected = _expected_shapes(layers)
-    for fitting, ((layer, weight), shape) in enumerate(expected.items()):
-        found = raw.get(layer, {}).get(weight)
-        if found is None:
-            return fitting, f"it has no {layer}/{weight} of shape {shape}"
-        if found.shape != shape:
-            return fitting, f"{layer}/{weight} has shape {found.shape}, expected {shape}"
-    known = {layer for layer, _ in expected}
-    foreign = sorted(set(raw) - known - _TOP_LAYERS)
-    if foreign:
-        return len(expected), f"it has layers that MobileNetV2 does not: {', '.join(foreign[:5])}"
-    # A bias beside a kernel would change the result: it must not be passed over.
-    surplus = [f"{n}/{w}" for n in sorted(known) for w in raw[n] if (n, w) not in expected]
-    if surplus:
-        return len(expected), f"it has tensors that MobileNetV2 does not: {', '.join(surplus[:5])}"
-    return len(expected), None
-
-
-def _expected_shapes(layers: list[_Convolution]) -> dict[tuple[str, str], tuple[int, ...]]:
-    """Layer and weight name to shape."""
-    shapes: dict[tuple[str, str], tuple[int, ...]] = {}
-    for layer in layers:
-        shapes[layer.name, "kernel"] = layer.shape
-        for weight in ("gamma", "beta", "moving_mean", "moving_variance"):
-            shapes[layer.norm, weight] = (layer.channels,)
-    return shapes
-
-
-def _check_values(raw: dict[str, Tensors], layers: list[_Convolution], path: Path) -> None:
-    for name, weight in _expected_shapes(layers):
-        values = raw[name][weight]
-        if not np.isfinite(values).all():
-            raise WeightsError(
-                f"weights {path}: {name}/{weight} holds {values[~np.isfinite(values)][0]}, "
-                "expected finite numbers"
-            )
-        if weight == "moving_variance" and (values < 0).any():
-            raise WeightsError(
-                f"weights {path}: {name}/{weight} holds {values.min():g}, expected none below 0"
-            )
-
-
-def _fold(raw: dict[str, Tensors], layers: list[_Convolution], path: Path) -> Tensors:
+def _fold(raw: dict[str, Tensors], layers: list[Convolution], path: Path) -> Tensors:
     """Fold each batch norm into its convolution; kernels become (out, in / groups, height, width).
 
     ``y = gamma * (conv(x) - mean) / sqrt(variance + epsilon) + beta``, computed in float64. A file
@@ -283,7 +169,7 @@ def _fingerprint(folded: Tensors, size: int) -> str:
     return digest.hexdigest()
 
 
-def _build_graph(layers: list[_Convolution], folded: Tensors, size: int) -> bytes:
+def _build_graph(layers: list[Convolution], folded: Tensors, size: int) -> bytes:
     """Assemble the ONNX graph; the input keeps the decoder's layout (n, height, width, 3)."""
     from onnx import TensorProto, checker, helper, numpy_helper
 
@@ -339,7 +225,7 @@ def _preprocessing_nodes() -> tuple[list[NodeProto], str, str]:
     return nodes, "input", "pixels"
 
 
-def _convolution_nodes(layer: _Convolution, source: str) -> list[NodeProto]:
+def _convolution_nodes(layer: Convolution, source: str) -> list[NodeProto]:
     from onnx import helper
 
     kernel = layer.shape[0]

@@ -255,9 +255,9 @@ def export(out: str, file: str, features: bool, as_json: bool) -> None:
     """Write OUT's components with their labels into FILE (.csv, .parquet or .npz)."""
     from pathlib import Path
 
-    from verger import outputs, storage
+    from verger import outputs, paths
 
-    rows = outputs.export(storage.local_path(out, "OUT"), Path(file), features=features)
+    rows = outputs.export(paths.local_path(out, "OUT"), Path(file), features=features)
     what = "features" if features else "pca"
     if as_json:
         click.echo(json.dumps({"file": os.path.abspath(file), "rows": rows, "column": what}))
@@ -270,14 +270,14 @@ def export(out: str, file: str, features: bool, as_json: bool) -> None:
 @_json_option
 def inspect(out: str, as_json: bool) -> None:
     """Show what a run holds: counts, throughput, variance, rejections by reason."""
-    from verger import outputs, storage
+    from verger import outputs, paths
 
-    report = outputs.summary(storage.local_path(out, "OUT"))
+    report = outputs.summary(paths.local_path(out, "OUT"))
     click.echo(json.dumps(report, indent=1) if as_json else _inspect_text(report))
 
 
 def _inspect_text(report: dict[str, Any]) -> str:
-    from verger.storage import printable
+    from verger.paths import printable
 
     lines = [f"status      {report['status']}"]
     rows = ", ".join(f"{n:,} {table}" for table, n in report["rows"].items())

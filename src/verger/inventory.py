@@ -12,13 +12,11 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import csv, parquet
 
-from verger import schema, storage
+from verger import manifest, paths, schema, storage
 from verger.errors import CollectionError, LayoutError, UsageError
 from verger.layout import Labels, Layout, normal
 from verger.settings import Settings
@@ -27,11 +25,6 @@ ROWS_PER_BATCH = 8192
 #: So many extensions of ignored files are counted one by one, the others together.
 MOST_KINDS = 1000
 OTHER_KINDS = "*"
-MANIFEST_EXTENSIONS = (".csv", ".parquet", ".pq")
-MANIFEST_COLUMNS = ("path", "label", "split")
-_PARSING = csv.ParseOptions(newlines_in_values=True)
-_CSV_KIND = "CSV in UTF-8 with a line of column names"
-_PARQUET_KIND = "Parquet with text in its columns path, label and split"
 
 Row = tuple[str, int | None, int | None, str | None, str | None]
 
@@ -104,16 +97,16 @@ class Collection:
         if labels is None and needed:
             self.unmatched += 1
             if len(self.examples) < 3:
-                self.examples.append(storage.printable(relative))
+                self.examples.append(paths.printable(relative))
         return labels or Labels()
 
     def _manifest_rows(self) -> Iterator[Row]:
-        folder = storage.to_text(os.fsencode(self.root.parent))
+        folder = paths.to_text(os.fsencode(self.root.parent))
         seen = bytearray()
-        for batch in _manifest_batches(self.root):
+        for batch in manifest.read_manifest(self.root, ROWS_PER_BATCH):
             columns = {name: batch.column(name).to_pylist() for name in batch.schema.names}
             for number, given in enumerate(columns["path"]):
-                path = _manifest_path(given, folder, self.root, len(seen) // 16 + 1)
+                path = manifest.photo_path(given, folder, self.root, len(seen) // 16 + 1)
                 seen += path_digest(path)
                 relative = path.removeprefix(f"{folder}/").lstrip("/")
                 labels = self._labels(relative, needed="label" not in columns)
@@ -150,7 +143,7 @@ class Collection:
         message = f"no photos in {self.root}: looked for {', '.join(sorted(self.extensions))}"
         if self.ignored:
             kinds = ", ".join(
-                f"{count} .{storage.printable(kind)}" if kind else f"{count} without extension"
+                f"{count} .{paths.printable(kind)}" if kind else f"{count} without extension"
                 for kind, count in self.ignored.most_common(5)
             )
             message += f" at any depth; found other files ({kinds}); --extensions widens the search"
@@ -169,8 +162,8 @@ def open_collection(settings: Settings) -> Collection:
     ------
     CollectionError, LayoutError, UsageError
     """
-    root = storage.local_path(settings.photos, "PHOTOS")
-    out = storage.local_path(settings.out, "OUT")
+    root = paths.local_path(settings.photos, "PHOTOS")
+    out = paths.local_path(settings.out, "OUT")
     layout = Layout(settings.layout)
     _check_root(root)
     if os.path.realpath(root) == os.path.realpath(out):
@@ -182,10 +175,10 @@ def _check_root(root: Path) -> None:
     try:
         if not root.is_file():
             os.scandir(root).close()
-        elif root.suffix.lower() not in MANIFEST_EXTENSIONS:
+        elif root.suffix.lower() not in manifest.EXTENSIONS:
             raise CollectionError(
                 f"PHOTOS {root} is a file: expected a folder of photos, or a manifest named "
-                f"{', '.join('*' + e for e in MANIFEST_EXTENSIONS)} with a path column"
+                f"{', '.join('*' + e for e in manifest.EXTENSIONS)} with a path column"
             )
     except (FileNotFoundError, NotADirectoryError) as exc:
         raise CollectionError(f"PHOTOS {root}: there is no such folder or manifest") from exc
@@ -207,68 +200,3 @@ def _to_batch(rows: list[Row]) -> pa.RecordBatch:
         ],
         schema=schema.INVENTORY,
     )
-
-
-def _manifest_batches(path: Path) -> Iterator[pa.RecordBatch]:
-    """Batches with the columns path, label and split as text, as far as the file has them."""
-    is_csv = path.suffix.lower() == ".csv"
-    try:
-        # Opened here, as Arrow cannot open a path that is not UTF-8; twice, as it reads ahead.
-        with open(path, "rb") as file:
-            wanted = _wanted_columns(path, _csv_names(file) if is_csv else _parquet_names(file))
-        with open(path, "rb") as file:
-            for batch in _open_csv(file, wanted) if is_csv else _open_parquet(file, wanted):
-                arrays = [column.cast(pa.string()) for column in batch.columns]
-                yield pa.RecordBatch.from_arrays(arrays, batch.schema.names)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as exc:
-        kind = _CSV_KIND if is_csv else _PARQUET_KIND
-        found = storage.printable(str(exc))
-        raise CollectionError(f"manifest {path} cannot be read: {found}; expected {kind}") from exc
-
-
-def _wanted_columns(path: Path, names: list[str]) -> list[str]:
-    wanted = [name for name in MANIFEST_COLUMNS if name in names]
-    if "path" not in wanted:
-        found = ", ".join(map(repr, names[:5]))
-        raise CollectionError(f"manifest {path} has no column 'path', only {found}")
-    if twice := [name for name in wanted if names.count(name) > 1]:
-        raise CollectionError(f"manifest {path} has column {twice[0]!r} more than once")
-    return wanted
-
-
-def _csv_names(file: IO[bytes]) -> list[str]:
-    with csv.open_csv(file, parse_options=_PARSING) as reader:
-        names: list[str] = reader.schema.names
-    return names
-
-
-def _open_csv(file: IO[bytes], wanted: list[str]) -> Iterator[pa.RecordBatch]:
-    options = csv.ConvertOptions(
-        # The other columns are left out: their types would be guessed, and the guess may fail.
-        include_columns=wanted,
-        column_types=dict.fromkeys(wanted, pa.string()),
-        strings_can_be_null=True,
-        null_values=[""],
-    )
-    yield from csv.open_csv(file, parse_options=_PARSING, convert_options=options)
-
-
-def _parquet_names(file: IO[bytes]) -> list[str]:
-    names: list[str] = parquet.read_schema(file).names
-    return names
-
-
-def _open_parquet(file: IO[bytes], wanted: list[str]) -> Iterator[pa.RecordBatch]:
-    yield from parquet.ParquetFile(file).iter_batches(ROWS_PER_BATCH, columns=wanted)
-
-
-def _manifest_path(given: str | None, folder: str, manifest: Path, row: int) -> str:
-    """The absolute path of a row, escaped as `storage.to_text` does, like those of a folder."""
-    if not given:
-        raise CollectionError(f"manifest {manifest}: data row {row} has no path")
-    if storage.is_uri(given):
-        try:
-            given = storage.to_text(os.fsencode(storage.local_path(given, "path")))
-        except UsageError as exc:
-            raise CollectionError(f"manifest {manifest}: data row {row}: {exc}") from exc
-    return os.path.normpath(os.path.join(folder, given))

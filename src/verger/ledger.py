@@ -19,8 +19,8 @@ from __future__ import annotations
 import itertools
 import json
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -32,7 +32,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from verger import schema, storage, tables
-from verger.changes import Known, digests_of, integers_of
+from verger.changes import Known
+from verger.entries import Entry, kept_rows, landed, to_entry
 from verger.errors import OutputError
 from verger.inventory import path_digest
 from verger.lock import STATE, lock
@@ -41,36 +42,6 @@ from verger.plan import Listing, Plan, chunk_name, write_plan
 FORMAT = 1
 #: Everything a run writes into OUT; ``--fresh`` removes these and nothing else.
 PRODUCTS = ("features", "rejected", "pca", "model", "run.json", STATE)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One chunk that has landed.
-
-    Attributes
-    ----------
-    chunk, plan, group : its number, the plan it stands in, and its row group there
-    rows : photos in the plan's row group = featurised + rejected + len(dropped)
-    reasons : rejected by "stage/reason"
-    seconds : the time that its task took
-    dropped : rows of the group that do not count any more: changed, removed or to be tried again
-    dirty : the tables may still hold the dropped rows
-    """
-
-    chunk: int
-    plan: int
-    group: int
-    rows: int
-    featurised: int
-    rejected: int
-    reasons: dict[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
-    dropped: tuple[int, ...] = ()
-    dirty: bool = False
-
-    def write(self, run_folder: Path) -> None:
-        """Enter the chunk in the ledger of the run under way; called by its task, last of all."""
-        storage.write_text(run_folder / f"{self.chunk:06d}.json", json.dumps(asdict(self)))
 
 
 class Ledger:
@@ -145,7 +116,7 @@ class Ledger:
     def _load(self, file: Path) -> None:
         try:
             document = json.loads(file.read_text(encoding="utf-8"))
-            before, entries = document["identity"], [_entry(row) for row in document["chunks"]]
+            before, entries = document["identity"], [to_entry(row) for row in document["chunks"]]
             self._folded = document["runs"]
         except (OSError, ValueError, KeyError, TypeError) as exc:
             raise OutputError(f"{file} is damaged ({exc!r}): --fresh starts anew") from exc
@@ -188,8 +159,10 @@ class Ledger:
             for file in (self.out / table).glob("*"):
                 if not (file.stem.isdigit() and int(file.stem) in self.entries):
                     storage.remove(file)
-        for file in self.state.glob(".*"):  # half-written when a run was killed
-            storage.remove(file)
+        # Half-written when a run was killed.
+        for folder, names in ((self.state, ".*"), (self.out, ".run.json.*"), (self.out, ".*.old")):
+            for file in folder.glob(names):
+                storage.remove(file)
 
     def compare(self, batches: Iterable[pa.RecordBatch], *, prune: bool = False) -> Listing:
         """Write down what is there now and find out what is new.
@@ -226,7 +199,7 @@ class Ledger:
         for number, entries in itertools.groupby(by_plan, key=lambda entry: entry.plan):
             with self._plan_file(number) as file:
                 for entry in entries:
-                    digests, columns = _kept_rows(file, entry)
+                    digests, columns = kept_rows(file, entry)
                     keys.append(digests)
                     numbers.append(columns)
         for entry in self.entries.values():
@@ -288,31 +261,6 @@ class Ledger:
         if kept.num_rows < table.num_rows:
             storage.write_atomically(file, lambda temporary: tables.write_table(kept, temporary))
         return kept
-
-
-def _kept_rows(plan: pq.ParquetFile, entry: Entry) -> tuple[NDArray[np.bytes_], NDArray[np.int64]]:
-    """Path digests (n,) and size, time, chunk, row (n, 4) of a chunk's rows that still count."""
-    table = plan.read_row_group(entry.group, columns=["path", "size", "modified"])
-    keep = np.ones(table.num_rows, bool)
-    keep[list(entry.dropped)] = False
-    columns = (
-        integers_of(table["size"]),
-        integers_of(table["modified"]),
-        np.full(len(keep), entry.chunk),
-        np.arange(len(keep)),
-    )
-    return digests_of(table["path"])[keep], np.stack(columns, axis=1)[keep]
-
-
-def landed(run_folder: Path) -> Iterator[Entry]:
-    """The entries that tasks of one run have written."""
-    for file in sorted(run_folder.glob("*.json")):
-        if not file.name.startswith("."):
-            yield _entry(json.loads(file.read_text(encoding="utf-8")))
-
-
-def _entry(row: dict[str, Any]) -> Entry:
-    return Entry(**{**row, "dropped": tuple(row["dropped"])})
 
 
 def _difference(out: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

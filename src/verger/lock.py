@@ -25,6 +25,10 @@ def lock(out: Path) -> IO[str]:
     OutputError : OUT cannot be written, is not Verger's, or is in use
     """
     try:
+        os.fsencode(out).decode()
+    except UnicodeDecodeError as exc:
+        raise OutputError(f"OUT {os.fsencode(out)!r}: expected a path in UTF-8") from exc
+    try:
         state = out / STATE
         if out.is_dir() and not state.exists() and any(out.iterdir()):
             raise OutputError(

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from verger import backbone as backbones
-from verger import beats, bundle, images, pca, storage, versions, weights
+from verger import beats, bundle, images, paths, pca, storage, versions, weights
 from verger.backbone import Backbone
 from verger.engine import stages
 from verger.engine.session import Engine, borrow, open_engine
@@ -27,6 +24,7 @@ from verger.ledger import Ledger
 from verger.pca import PCA
 from verger.plan import Listing, chunk_name
 from verger.progress import Progress, Silent
+from verger.runreport import RunReport
 from verger.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,39 +34,6 @@ if TYPE_CHECKING:
 MOST_STATISTICS = 32
 #: More leave slots idle for less at the end; fewer cost Apache Spark less to schedule.
 CHUNKS_PER_SLOT = 16
-
-
-@dataclass
-class RunReport:
-    """What a run did; the content of ``run.json``, which `docs/outputs.md` explains."""
-
-    status: str = "running"
-    counts: dict[str, int] = field(default_factory=dict)
-    tables: dict[str, int] = field(default_factory=dict)
-    rejections: dict[str, int] = field(default_factory=dict)
-    ignored: dict[str, int] = field(default_factory=dict)
-    timings: dict[str, float] = field(default_factory=dict)
-    photos_per_second: float | None = None
-    pca: dict[str, Any] = field(default_factory=dict)
-    backbone: dict[str, Any] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
-    started: str = field(default_factory=lambda: _now())
-    finished: str = ""
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Note the seconds that a stage takes."""
-        started = time.monotonic()
-        try:
-            yield
-        finally:
-            self.timings[stage] = round(time.monotonic() - started, 3)
-
-    def write(self, out: Path) -> None:
-        """Write ``run.json``."""
-        self.finished = _now()
-        storage.write_text(out / "run.json", json.dumps(asdict(self), indent=1))
 
 
 @dataclass(frozen=True)
@@ -107,7 +72,7 @@ def run(
     """
     progress = progress or Silent()
     report = RunReport(settings=asdict(settings))
-    out = storage.local_path(settings.out, "OUT")
+    out = paths.local_path(settings.out, "OUT")
     collection = open_collection(settings)
     with report.timed("total"):
         with report.timed("backbone"):
@@ -163,7 +128,7 @@ def _load_backbone(settings: Settings, report: RunReport, progress: Progress) ->
 def _load_projection(settings: Settings, backbone: Backbone) -> PCA | None:
     if settings.pca_from is None:
         return None
-    loaded = bundle.load(storage.local_path(settings.pca_from, "--pca-from"))
+    loaded = bundle.load(paths.local_path(settings.pca_from, "--pca-from"))
     if loaded.backbone_fingerprint != backbone.fingerprint:
         raise BundleError(
             f"--pca-from {settings.pca_from}: fitted on features of backbone "
@@ -352,7 +317,3 @@ def _watched(folder: Path, progress: Progress) -> Iterator[None]:
         over.set()
         watcher.join()
     progress.update(*beats.total(folder))
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -7,14 +7,15 @@ Precedence: an option, then the environment variable ``VERGER_<NAME>``, then the
 from __future__ import annotations
 
 import os
-import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
+from verger import parsers
 from verger.errors import SettingsError
+from verger.parsers import Parser
 
 #: Extensions that are taken for photos unless ``--extensions`` says otherwise.
 PHOTO_EXTENSIONS: Final = (
@@ -22,92 +23,6 @@ PHOTO_EXTENSIONS: Final = (
     *("jpe", "jpeg", "jpg", "png", "tif", "tiff", "webp"),
 )
 SETTINGS_FILE: Final = "verger.toml"
-
-Parser = Callable[[str, Any], Any]
-
-
-def _text(name: str, value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise SettingsError(f"{name} {value!r}: expected a non-empty text")
-    return value
-
-
-def _flag(name: str, value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    words = {"1": True, "true": True, "yes": True, "on": True}
-    words |= {"0": False, "false": False, "no": False, "off": False, "": False}
-    try:
-        return words[str(value).lower()]
-    except KeyError:
-        raise SettingsError(f"{name} {value!r}: expected true or false") from None
-
-
-def _count(name: str, value: Any) -> int:
-    try:
-        number = int(str(value))
-    except ValueError:
-        number = 0
-    if number < 1 or isinstance(value, bool):
-        raise SettingsError(f"{name} {value!r}: expected a whole number of at least 1")
-    return number
-
-
-def _positive(most: float) -> Parser:
-    def parse(name: str, value: Any) -> float:
-        number = _number(value)
-        if number is None or not 0 < number <= most:
-            raise SettingsError(f"{name} {value!r}: expected a number above 0 and up to {most:g}")
-        return number
-
-    return parse
-
-
-def _share(name: str, value: Any) -> float:
-    number = _number(value)
-    if number is None or not 0 <= number <= 1:
-        raise SettingsError(f"{name} {value!r}: expected a share from 0 to 1, as 0.05 or 5%")
-    return number
-
-
-def _components(name: str, value: Any) -> int | float:
-    """A whole number is a count of components, anything with a point or % a share of variance."""
-    text = str(value).strip()
-    # Eighteen digits are far beyond any sense, and int() refuses thousands of them its own way.
-    if re.fullmatch(r"[0-9]{1,18}", text):
-        if int(text) >= 1:
-            return int(text)
-    elif (number := _number(text)) is not None and 0 < number <= 1:
-        return number
-    raise SettingsError(
-        f"{name} {value!r}: expected a number of components, as 200, or a share of variance "
-        "above 0 and up to 1.0, as 0.95 or 95%"
-    )
-
-
-def _number(value: Any) -> float | None:
-    text = str(value).strip()
-    try:
-        return float(text[:-1]) / 100 if text.endswith("%") else float(text)
-    except ValueError:
-        return None
-
-
-def _extensions(name: str, value: Any) -> tuple[str, ...]:
-    parts = value.split(",") if isinstance(value, str) else value
-    cleaned: tuple[str, ...] = ()
-    if isinstance(parts, list | tuple | set | frozenset) and all(isinstance(p, str) for p in parts):
-        cleaned = tuple(sorted({part.strip().lower().lstrip("*.") for part in parts} - {""}))
-    if not cleaned:
-        raise SettingsError(f"{name} {value!r}: expected extensions as 'jpg,png', or 'all'")
-    return cleaned
-
-
-def _engine(name: str, value: Any) -> str:
-    text = str(value)
-    if text in {"embedded", "spark"} or re.fullmatch(r"sc://[^/\s]+(/.*)?", text):
-        return text
-    raise SettingsError(f"{name} {value!r}: expected embedded, spark or sc://host:port")
 
 
 def _setting(default: Any, parse: Parser, help: str, metavar: str = "", short: str = "") -> Any:
@@ -126,14 +41,14 @@ class Settings:
     out: str
     engine: str = _setting(
         "embedded",
-        _engine,
+        parsers.engine,
         "Where the work is done: 'embedded' in this process without Java, 'spark' on the active "
         "Apache Spark session or a local one, 'sc://host:port' on a Spark Connect server.",
         "ENGINE",
     )
     layout: str = _setting(
         "parent",
-        _text,
+        parsers.text,
         "Where labels stand in the path: 'parent' takes the photo's folder, 'none' takes nothing, "
         "a template such as '{split}/{fruit}/{label}/{file}' names the folders below PHOTOS "
         "(* is any one of them, ** any number).",
@@ -141,67 +56,69 @@ class Settings:
     )
     extensions: tuple[str, ...] = _setting(
         PHOTO_EXTENSIONS,
-        _extensions,
+        parsers.extensions,
         "File extensions to take from a folder, as 'jpg,png', or 'all' to try every file.",
         "LIST",
     )
     components: int | float = _setting(
         0.95,
-        _components,
+        parsers.components,
         "Principal components to keep: a number, as 200, or the share of variance that they must "
         "hold together, as 0.95.",
         "K|SHARE",
     )
     pca_from: str | None = _setting(
         None,
-        _text,
+        parsers.text,
         "Project onto the components of an earlier run (its output folder) instead of fitting new "
         "ones, so that both can be compared.",
         "OUT2",
     )
     weights: str | None = _setting(
         None,
-        _text,
+        parsers.text,
         "MobileNetV2 weights without top in Keras' .h5 layout; without it they are looked for as "
         "'verger weights' shows.",
         "FILE",
     )
     chunk: int | None = _setting(
         None,
-        _count,
+        parsers.count,
         "Photos in a chunk, the unit that lands whole or not at all; by default a 16th of each "
         "core's share, between 64 and 8192.",
         "N",
     )
     batch: int = _setting(
-        4, _count, "Photos given to the network at once; small ones stay in the cache.", "N"
+        4, parsers.count, "Photos given to the network at once; small ones stay in the cache.", "N"
     )
     parallelism: int | None = _setting(
         None,
-        _count,
+        parsers.count,
         "Chunks worked on at once; by default the processor cores that the engine reports.",
         "N",
     )
     max_megapixels: float = _setting(
         100.0,
-        _positive(178),
+        parsers.positive(178),
         "Reject photos that would unfold to more millions of pixels; at most 178.",
         "MP",
     )
     max_megabytes: float = _setting(
-        64.0, _positive(4096), "Reject photo files of more megabytes.", "MB"
+        64.0, parsers.positive(4096), "Reject photo files of more megabytes.", "MB"
     )
     max_rejected: float = _setting(
         0.05,
-        _share,
+        parsers.share,
         "Fail when more than this share of the photos had to be rejected, as 0.05 or 5%.",
         "SHARE",
     )
     fresh: bool = _setting(
-        False, _flag, "Throw away what OUT holds of earlier runs and start anew."
+        False, parsers.flag, "Throw away what OUT holds of earlier runs and start anew."
     )
     prune: bool = _setting(
-        False, _flag, "Drop the rows of photos that are no longer there; by default they are kept."
+        False,
+        parsers.flag,
+        "Drop the rows of photos that are no longer there; by default they are kept.",
     )
 
     @classmethod
@@ -244,7 +161,7 @@ class Settings:
             if first := next((pair for pair in given if pair[1] is not None), None):
                 values[name] = parse(*first)
         photos, out = os.fspath(photos), os.fspath(out)
-        return cls(photos=_text("PHOTOS", photos), out=_text("OUT", out), **values)
+        return cls(photos=parsers.text("PHOTOS", photos), out=parsers.text("OUT", out), **values)
 
 
 def option_name(name: str) -> str:

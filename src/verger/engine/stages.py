@@ -1,32 +1,27 @@
-"""The work of the main job's tasks, and the same featurising as a DataFrame stage."""
+"""The work of the main job's tasks."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from verger import schema, storage, tables
+from verger import paths, schema, storage, tables
 from verger.backbone import Backbone
 from verger.beats import Beat
 from verger.engine.session import Shared
-from verger.errors import UsageError
-from verger.features import BATCH, extractor
-from verger.images import DEFAULT_LIMITS, Limits
-from verger.ledger import Entry
+from verger.entries import Entry
+from verger.features import extractor
+from verger.images import Limits
 from verger.pca import PCA, Statistics, merge
 from verger.photos import Outcome, featurise
 from verger.plan import Plan, chunk_name
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
 
 #: Rows of features in a Parquet row group: 5 MB, which bounds what a writer or reader holds.
 ROWS_PER_GROUP = 1024
@@ -34,8 +29,6 @@ ROWS_PER_GROUP = 1024
 LANDED_DDL = "chunk long, featurised long, rejected long"
 STATISTICS_DDL = "count long, mean binary, scatter binary"
 PROJECTED_DDL = "file string, rows long"
-#: What `featurise_frame` adds; features are null where stage, reason and detail say why.
-OUTCOME_COLUMNS = ("image_id", "width", "height", "features", "stage", "reason", "detail")
 
 
 @dataclass(frozen=True)
@@ -112,7 +105,7 @@ class _ChunkTables:
                 "size": photo["size"][0].as_py(),
                 "stage": outcome.error.stage,
                 "reason": outcome.error.reason,
-                "detail": storage.printable(outcome.error.detail)[:500],
+                "detail": paths.printable(outcome.error.detail)[:500],
             }
         )
 
@@ -219,89 +212,3 @@ class ProjectFile:
         storage.write_atomically(self.target / file.name, write)
         beat.update(counted[0], final=True)
         return [{"file": file.name, "rows": counted[0]}]
-
-
-def featurise_frame(
-    frame: DataFrame,
-    backbone: Shared[Backbone],
-    *,
-    column: str = "path",
-    limits: Limits = DEFAULT_LIMITS,
-    batch: int = BATCH,
-) -> DataFrame:
-    """Add features to a DataFrame of photos.
-
-    Parameters
-    ----------
-    frame : with a column of paths (string) or of the photos' bytes (binary)
-    backbone : as `Engine.share` gives it
-    column : the name of that column
-    limits, batch : as in `verger.photos.featurise`
-
-    Returns
-    -------
-    the same rows with `OUTCOME_COLUMNS` added; a column of bytes is left out
-
-    Raises
-    ------
-    UsageError : no such column, or one of another type
-    """
-    from pyspark.sql import types
-
-    if column not in frame.columns:
-        raise UsageError(f"the DataFrame has no column {column!r}, only {frame.columns[:5]}")
-    kind = frame.schema[column].dataType
-    if not isinstance(kind, types.BinaryType | types.StringType):
-        raise UsageError(
-            f"column {column!r} is {kind.simpleString()}, expected paths (string) or bytes (binary)"
-        )
-    is_bytes = isinstance(kind, types.BinaryType)
-    kept = [name for name in frame.columns if not (is_bytes and name == column)]
-    result = types.StructType([frame.schema[name] for name in kept])
-    texts, integers = types.StringType(), types.IntegerType()
-    floats = types.ArrayType(types.FloatType())
-    for name in OUTCOME_COLUMNS:
-        number = integers if name in ("width", "height") else texts
-        result = result.add(name, floats if name == "features" else number)
-    body = partial(
-        _featurise_batches, backbone=backbone, column=column, kept=kept, limits=limits, batch=batch
-    )
-    return frame.mapInArrow(body, result)
-
-
-def _featurise_batches(
-    batches: Iterator[pa.RecordBatch],
-    *,
-    backbone: Shared[Backbone],
-    column: str,
-    kept: list[str],
-    limits: Limits,
-    batch: int,
-) -> Iterator[pa.RecordBatch]:
-    network = extractor(backbone.value)
-    for whole in batches:
-        # A slice at a time: features take 5 kB a row, an engine's batch has 10,000 rows.
-        for start in range(0, whole.num_rows, ROWS_PER_GROUP):
-            part = whole.slice(start, ROWS_PER_GROUP)
-            given = part.column(column)
-            nothing: str | bytes = b"" if pa.types.is_binary(given.type) else ""
-            sources = (nothing if it is None else it for it in given.to_pylist())
-            outcomes = list(featurise(sources, network, limits, batch))
-            arrays = [part.column(name) for name in kept] + _outcome_columns(outcomes)
-            names = [*kept, *OUTCOME_COLUMNS]
-            yield pa.RecordBatch.from_arrays(arrays, names)
-
-
-def _outcome_columns(outcomes: list[Outcome]) -> list[pa.Array]:
-    errors = [outcome.error for outcome in outcomes]
-    texts = [
-        pa.array([getattr(error, name) if error else None for error in errors], pa.string())
-        for name in ("stage", "reason", "detail")
-    ]
-    return [
-        pa.array([outcome.image_id or None for outcome in outcomes], pa.string()),
-        pa.array([outcome.width or None for outcome in outcomes], pa.int32()),
-        pa.array([outcome.height or None for outcome in outcomes], pa.int32()),
-        pa.array([outcome.features for outcome in outcomes], pa.list_(pa.float32())),
-        *texts,
-    ]
