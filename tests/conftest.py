@@ -16,6 +16,15 @@ from verger import sample
 JAVA = shutil.which("java") or os.environ.get("JAVA_HOME")
 
 
+def require_java() -> None:
+    """Skip where there is no Java; fail in CI, which must test Apache Spark."""
+    if JAVA:
+        return
+    if os.environ.get("CI"):
+        pytest.fail("no Java: CI must test Apache Spark, install a JRE 17 or 21")
+    pytest.skip("no Java: Apache Spark is not tested")
+
+
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small real network: width 0.35, drawn from a seed."""
@@ -41,8 +50,7 @@ def photos(_drawn: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def spark_session() -> Iterator[Any]:
     """One local Apache Spark for all tests; `--engine spark` borrows it as the active session."""
-    if not JAVA:
-        pytest.skip("no Java: Apache Spark is not tested")
+    require_java()
     from verger.engine.session import _start_spark
 
     os.environ["PYTHONPATH"] = str(Path(__file__).parent)  # its workers unpickle the tests' tasks

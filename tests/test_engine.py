@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import verger
-from conftest import JAVA
+from conftest import require_java
 from test_pipeline import read, run, same_rows
 from verger.engine.session import borrow, open_engine
 from verger.engine.tasks import run_tasks
@@ -112,8 +112,7 @@ def free_port():
 @pytest.fixture(scope="module")
 def connect_server():
     """A real Spark Connect server of Apache Spark, a process of its own."""
-    if not JAVA:
-        pytest.skip("no Java: Apache Spark is not tested")
+    require_java()
     import pyspark
 
     home = Path(pyspark.__file__).parent

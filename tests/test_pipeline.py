@@ -300,3 +300,7 @@ def test_chunks_are_files_of_their_own(photos, weights, tmp_path):
 )
 def test_automatic_chunk(photos_count, slots, chunk):
     assert pipeline.choose_chunk(photos_count, slots) == chunk
+
+
+def test_threads_get_smaller_chunks():
+    assert pipeline.choose_chunk(8191, 2, in_process=True) == 86

@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from verger.errors import StatisticsError
 
-#: Rows centred at once: bounds the float64 copy to 40 MB at 1,280 features.
-BLOCK: Final = 4096
+#: Rows centred at once: bounds the float64 copy to 20 MB at 1,280 features.
+BLOCK: Final = 2048
 
 
 @dataclass(frozen=True)

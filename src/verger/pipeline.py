@@ -18,6 +18,7 @@ from verger.engine import stages
 from verger.engine.session import Engine, borrow, open_engine
 from verger.engine.tasks import run_tasks
 from verger.errors import BundleError, OutputError, SettingsError, TooManyRejected
+from verger.features import extractor
 from verger.images import Limits
 from verger.inventory import Collection, open_collection
 from verger.ledger import Ledger
@@ -32,8 +33,10 @@ if TYPE_CHECKING:
 
 #: Statistics come to the driver in so many parts at most: 13 MB each at 1,280 features.
 MOST_STATISTICS = 32
-#: More leave slots idle for less at the end; fewer cost Apache Spark less to schedule.
+#: More leave slots idle for less at the end; fewer cost Apache Spark less to schedule, where a
+#: task takes a tenth of a second to start.
 CHUNKS_PER_SLOT = 16
+CHUNKS_PER_THREAD = 48
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,9 @@ def run(
                 if session is not None
                 else open_engine(settings.engine, settings.parallelism)
             )
+            warming = threading.Thread(target=extractor, args=(backbone,), daemon=True)
+            if session is None and settings.engine == "embedded":
+                warming.start()  # tasks run in this process: open the network beside the engine
             with opened as engine:
                 report.versions = versions.installed() | {"engine": engine.version}
                 try:
@@ -189,7 +195,9 @@ def _featurise(job: _Job, engine: Engine, listing: Listing) -> None:
     if listing.reused:
         job.progress.note(f"{listing.reused:,} photos are done already, {pending:,} to do")
     if pending:
-        chunk = job.settings.chunk or choose_chunk(pending, engine.slots)
+        chunk = job.settings.chunk or choose_chunk(
+            pending, engine.slots, in_process=engine.in_process
+        )
         plan = job.ledger.plan(listing, chunk)
         work = stages.FeaturiseChunk(
             out=job.out,
@@ -213,9 +221,10 @@ def _featurise(job: _Job, engine: Engine, listing: Listing) -> None:
     _check_rejected(job)
 
 
-def choose_chunk(photos: int, slots: int) -> int:
+def choose_chunk(photos: int, slots: int, *, in_process: bool = False) -> int:
     """Photos a chunk: enough chunks to keep all slots busy to the end, bounded by file size."""
-    return min(8192, max(64, math.ceil(photos / (CHUNKS_PER_SLOT * slots))))
+    chunks = slots * (CHUNKS_PER_THREAD if in_process else CHUNKS_PER_SLOT)
+    return min(8192, max(64, math.ceil(photos / chunks)))
 
 
 def _balance(job: _Job) -> None:

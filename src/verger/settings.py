@@ -84,8 +84,8 @@ class Settings:
     chunk: int | None = _setting(
         None,
         parsers.count,
-        "Photos in a chunk, the unit that lands whole or not at all; by default a 16th of each "
-        "core's share, between 64 and 8192.",
+        "Photos in a chunk, the unit that lands whole or not at all; by default a share "
+        "that keeps all cores busy to the end, between 64 and 8192.",
         "N",
     )
     batch: int = _setting(

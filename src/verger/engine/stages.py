@@ -157,7 +157,7 @@ class SumUp:
         total = merge((), self.dimensions)
         for file in self.files[group :: self.groups]:
             with pq.ParquetFile(file) as features:
-                for batch in features.iter_batches(4 * ROWS_PER_GROUP, columns=["features"]):
+                for batch in features.iter_batches(2 * ROWS_PER_GROUP, columns=["features"]):
                     rows = schema.matrix(batch.column(0))
                     total = merge((total, Statistics.of(rows)), self.dimensions)
                     done += len(rows)
