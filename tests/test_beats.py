@@ -11,8 +11,12 @@ from pathlib import Path
 import pytest
 
 from verger import beats, storage
-from verger.beats import Beat, RunOver, total
+from verger.beats import Beat, RunOver, Tally
 from verger.errors import VergerError
+
+
+def total(folder):
+    return Tally(folder).total()
 
 
 @pytest.fixture
@@ -159,3 +163,13 @@ def test_tasks_in_processes_of_their_own(tmp_path: Path) -> None:
     ]
     assert [process.wait(60) for process in started] == [0, 0, 0]
     assert total(tmp_path) == (60, 3)
+
+
+def test_tasks_that_have_ended_are_read_once(tmp_path):
+    tally = Tally(tmp_path)
+    Beat(tmp_path, "one").update(5, 1, final=True)
+    Beat(tmp_path, "two").update(2)
+    assert tally.total() == (7, 1)
+    (tmp_path / "one.beat").write_text("gone wrong")
+    (tmp_path / "two.beat").write_text("3 1")
+    assert tally.total() == (8, 2)

@@ -76,6 +76,18 @@ def test_what_landed_before_a_crash_is_not_done_again(tmp_path):
         assert second.first >= plan.first + 3  # numbers are never used again
 
 
+def test_an_entry_that_a_loss_of_power_spoilt_is_none(tmp_path):
+    ledger = Ledger(tmp_path / "out", IDENTITY)
+    plan = ledger.plan(ledger.compare(inventory("ab")), 1)
+    land(ledger, plan, 0)
+    land(ledger, plan, 1)
+    (ledger.run_folder / "000001.json").write_bytes(b"")
+    ledger._lock.close()
+    with Ledger(tmp_path / "out", IDENTITY) as again:
+        assert paths_in(again.out) == ["a"]
+        assert again.compare(inventory("ab")).pending.tolist() == [False, True]
+
+
 def test_a_worker_that_outlives_its_run_changes_nothing(tmp_path):
     ledger = Ledger(tmp_path / "out", IDENTITY)
     old = ledger.plan(ledger.compare(inventory("ab")), 1)

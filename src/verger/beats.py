@@ -17,6 +17,9 @@ from typing import Final
 INTERVAL: Final = 0.4
 
 
+_ENDED = "end"
+
+
 class RunOver(Exception):
     """The run that this task belongs to has ended."""
 
@@ -48,21 +51,38 @@ class Beat:
         self._written = now
         temporary = self._folder / f"{self._file.name}.{os.getpid()}-{id(self)}"
         try:
-            temporary.write_text(f"{done} {rejected}")
+            temporary.write_text(f"{done} {rejected} {_ENDED if final else ''}")
             os.replace(temporary, self._file)
         except FileNotFoundError as exc:
             raise RunOver(f"run folder {self._folder} is gone") from exc
 
 
-def total(folder: Path) -> tuple[int, int]:
-    """Items done and items rejected, over all tasks."""
-    done = rejected = 0
-    for file in folder.glob("*.beat"):
-        try:
-            numbers = [int(word) for word in file.read_text().split()]
-        except (OSError, ValueError):  # just being replaced
-            continue
-        if len(numbers) == 2:
-            done += numbers[0]
-            rejected += numbers[1]
-    return done, rejected
+class Tally:
+    """Adds up the tasks of one folder, reading those that have ended only once.
+
+    Parameters
+    ----------
+    folder : as for `Beat`
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._ended: dict[str, tuple[int, int]] = {}
+
+    def total(self) -> tuple[int, int]:
+        """Items done and items rejected so far, over all tasks."""
+        running = []
+        for name in os.listdir(self._folder) if self._folder.is_dir() else ():
+            if not name.endswith(".beat") or name in self._ended:
+                continue
+            try:
+                words = (self._folder / name).read_text().split()
+                numbers = int(words[0]), int(words[1])
+            except (OSError, ValueError, IndexError):  # not ours, or gone with the run
+                continue
+            if words[2:] == [_ENDED]:
+                self._ended[name] = numbers
+            elif len(words) == 2:
+                running.append(numbers)
+        done, rejected = zip((0, 0), *self._ended.values(), *running, strict=True)
+        return sum(done), sum(rejected)

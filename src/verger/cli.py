@@ -255,9 +255,18 @@ def export(out: str, file: str, features: bool, as_json: bool) -> None:
     """Write OUT's components with their labels into FILE (.csv, .parquet or .npz)."""
     from pathlib import Path
 
-    from verger import outputs, paths
+    from verger import outputs, paths, progress
 
-    rows = outputs.export(paths.local_path(out, "OUT"), Path(file), features=features)
+    reporter = progress.for_stream(quiet=as_json)
+    with reporter or nullcontext():
+        if reporter:
+            reporter.stage("Exporting rows")
+        rows = outputs.export(
+            paths.local_path(out, "OUT"),
+            Path(file),
+            features=features,
+            progress=reporter.update if reporter else None,
+        )
     what = "features" if features else "pca"
     if as_json:
         click.echo(json.dumps({"file": os.path.abspath(file), "rows": rows, "column": what}))
@@ -287,6 +296,8 @@ def _inspect_text(report: dict[str, Any]) -> str:
         first = ", ".join(f"{share:.1%}" for share in pca["explained_by_component"][:5])
         lines.append(f"variance    {first} ... by component, fitted on {pca['fitted_on']:,} photos")
     lines.append(f"rows now    {rows}")
+    if report["photos_per_second_per_slot"]:
+        lines.append(f"speed       {report['photos_per_second_per_slot']:,.0f} photos/s a core")
     lines += [
         f"rejected    {printable(row['path'])}: {row['stage']}/{row['reason']}"
         for row in report["rejected_examples"]

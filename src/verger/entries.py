@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,14 +43,19 @@ class Entry:
     dirty: bool = False
 
     def write(self, run_folder: Path) -> None:
-        """Enter the chunk in the ledger of the run under way; called by its task, last of all."""
-        storage.write_text(run_folder / f"{self.chunk:06d}.json", json.dumps(asdict(self)))
+        """Enter the chunk in the ledger of the run under way; called by its task, last of all.
+
+        Not durable: a chunk whose entry is lost with the power is computed again.
+        """
+        storage.write_text(
+            run_folder / f"{self.chunk:06d}.json", json.dumps(asdict(self)), durable=False
+        )
 
 
 def landed(run_folder: Path) -> Iterator[Entry]:
-    """The entries that tasks of one run have written."""
-    for file in sorted(run_folder.glob("*.json")):
-        if not file.name.startswith("."):
+    """The entries that tasks of one run have written; one that a loss of power spoilt is none."""
+    for file in sorted(run_folder.glob("[!.]*.json")):
+        with suppress(ValueError, KeyError, TypeError):
             yield to_entry(json.loads(file.read_text(encoding="utf-8")))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,7 +41,18 @@ def summary(out: Path) -> dict[str, Any]:
         for table in ("features", "rejected", "pca")
     }
     report["rejected_examples"] = _rejected_examples(out, 5)
+    report["photos_per_second_per_slot"] = _rate(ledger)
     return report
+
+
+def _rate(ledger: Path) -> float | None:
+    """Photos a second and slot over all chunks, whichever run computed them."""
+    try:
+        chunks = json.loads(ledger.read_text(encoding="utf-8"))["chunks"]
+        seconds = sum(chunk["seconds"] for chunk in chunks)
+        return round(sum(chunk["rows"] for chunk in chunks) / seconds, 2) if seconds else None
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise OutputError(f"{ledger} is damaged: {exc!r}") from exc
 
 
 def _parts(out: Path, table: str) -> list[Path]:
@@ -57,7 +68,13 @@ def _rejected_examples(out: Path, most: int) -> list[dict[str, str]]:
     return rows[:most]
 
 
-def export(out: Path, file: Path, *, features: bool = False) -> int:
+def export(
+    out: Path,
+    file: Path,
+    *,
+    features: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> int:
     """Write components (or features) with their labels into one file; replaces it if it is there.
 
     Parameters
@@ -66,6 +83,7 @@ def export(out: Path, file: Path, *, features: bool = False) -> int:
     file : ``.csv`` (a column a value: pca_0, pca_1, ...), ``.parquet`` (a list column) or ``.npz``
         (arrays ``pca`` or ``features`` float32 (n, d), and image_id, path, label, split as text,
         empty where there is none)
+    progress : told the rows so far
 
     Returns
     -------
@@ -88,35 +106,44 @@ def export(out: Path, file: Path, *, features: bool = False) -> int:
     counted: list[int] = []
     storage.write_atomically(
         file,
-        lambda temporary: counted.append(write[file.suffix.lower()](parts, column, temporary)),
+        lambda temporary: counted.append(
+            write[file.suffix.lower()](_batches(parts, column, progress), column, temporary)
+        ),
     )
     return counted[0]
 
 
-def _batches(parts: list[Path], column: str) -> Iterator[pa.RecordBatch]:
+def _batches(
+    parts: list[Path], column: str, progress: Callable[[int], None] | None
+) -> Iterator[pa.RecordBatch]:
+    rows = 0
     for part in parts:
         with pq.ParquetFile(part) as opened:
-            yield from opened.iter_batches(1024, columns=[*_KEYS, column])
+            for batch in opened.iter_batches(1024, columns=[*_KEYS, column]):
+                yield batch
+                rows += batch.num_rows
+                if progress:
+                    progress(rows)
 
 
-def _write_parquet(parts: list[Path], column: str, file: Path) -> int:
+def _write_parquet(batches: Iterator[pa.RecordBatch], column: str, file: Path) -> int:
     fields = [schema.PCA.field(key) for key in _KEYS]
     whole = schema.FEATURES if column == "features" else schema.PCA
     target = pa.schema([*fields, whole.field(column)])
     rows = 0
     with tables.open_writer(file, target) as writer:
-        for batch in _batches(parts, column):
+        for batch in batches:
             writer.write_batch(batch.cast(target))
             rows += batch.num_rows
     return rows
 
 
-def _write_csv(parts: list[Path], column: str, file: Path) -> int:
+def _write_csv(batches: Iterator[pa.RecordBatch], column: str, file: Path) -> int:
     from pyarrow import csv
 
     writer: csv.CSVWriter | None = None
     rows = 0
-    for batch in _batches(parts, column):
+    for batch in batches:
         matrix = schema.matrix(batch[column], column)
         arrays = [batch[key] for key in _KEYS] + [pa.array(values) for values in matrix.T]
         names = _KEYS + [f"{column}_{i}" for i in range(matrix.shape[1])]
@@ -129,9 +156,9 @@ def _write_csv(parts: list[Path], column: str, file: Path) -> int:
     return rows
 
 
-def _write_npz(parts: list[Path], column: str, file: Path) -> int:
+def _write_npz(batches: Iterator[pa.RecordBatch], column: str, file: Path) -> int:
     matrices, keys = [], {key: [] for key in _KEYS}  # type: ignore[var-annotated]
-    for batch in _batches(parts, column):
+    for batch in batches:
         matrices.append(schema.matrix(batch[column], column))
         for key in _KEYS:
             keys[key] += [value or "" for value in batch[key].to_pylist()]

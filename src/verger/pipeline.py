@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from verger import backbone as backbones
-from verger import beats, bundle, images, paths, pca, storage, versions, weights
+from verger import bundle, images, paths, pca, storage, versions, weights
 from verger.backbone import Backbone
+from verger.beats import Tally
 from verger.engine import stages
 from verger.engine.session import Engine, borrow, open_engine
 from verger.engine.tasks import run_tasks
@@ -313,10 +314,11 @@ def _subfolder(job: _Job, name: str) -> Path:
 def _watched(folder: Path, progress: Progress) -> Iterator[None]:
     """Pass on how far the tasks of a stage are, while the engine works."""
     over = threading.Event()
+    tally = Tally(folder)
 
     def watch() -> None:
-        while not over.wait(0.25):
-            progress.update(*beats.total(folder))
+        while not over.wait(0.5):
+            progress.update(*tally.total())
 
     watcher = threading.Thread(target=watch, name="verger-progress", daemon=True)
     watcher.start()
@@ -325,4 +327,4 @@ def _watched(folder: Path, progress: Progress) -> Iterator[None]:
     finally:
         over.set()
         watcher.join()
-    progress.update(*beats.total(folder))
+    progress.update(*tally.total())

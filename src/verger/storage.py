@@ -133,14 +133,17 @@ def _read_regular(descriptor: int, most: int) -> bytes:
         is_folder = stat.S_ISDIR(status.st_mode)
         reason = "is_directory" if is_folder else "not_a_file"
         raise ImageError("read", reason, "it is a folder" if is_folder else "it is special")
-    data = b""
-    if status.st_size <= most:
-        with open(descriptor, "rb", closefd=False) as file:
-            data = file.read(most + 1)  # the file may be growing
-    size = max(status.st_size, len(data))
+    blocks: list[bytes] = []
+    size = status.st_size
+    if size <= most:
+        while block := os.read(descriptor, max(status.st_size, 65536) + 1):
+            blocks.append(block)
+            if sum(map(len, blocks)) > most:  # it is growing
+                break
+        size = sum(map(len, blocks))
     if size > most:
         raise ImageError("read", "too_many_bytes", f"{size} bytes, the limit is {most}")
-    return data
+    return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
 
 def _unreadable(exc: OSError | ValueError) -> ImageError:
@@ -153,8 +156,10 @@ def _unreadable(exc: OSError | ValueError) -> ImageError:
     return ImageError("read", "unreadable", getattr(exc, "strerror", None) or str(exc))
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Have `write` fill a temporary file beside `path`, then put it in place whole and durable.
+def write_atomically(path: Path, write: Callable[[Path], object], *, durable: bool = True) -> None:
+    """Have `write` fill a temporary file beside `path`, then put it in place whole.
+
+    Durable, it outlives a loss of power as well, which costs a wait for the disk.
 
     A file of that name is replaced; whoever reads sees the old one or the new one. The folder must
     exist: a worker that outlives its run finds it gone and stops.
@@ -162,10 +167,12 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
     try:
         write(temporary)
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
+        if durable:
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
-        _sync_folder(path.parent)
+        if durable:
+            _sync_folder(path.parent)
     except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -182,9 +189,11 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, durable: bool = True) -> None:
     """`write_atomically` for UTF-8 text."""
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_atomically(
+        path, lambda temporary: temporary.write_text(text, encoding="utf-8"), durable=durable
+    )
 
 
 def replace_folder(new: Path, final: Path) -> None:
