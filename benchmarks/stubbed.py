@@ -44,7 +44,8 @@ class StubbedChunk:
 
     def __call__(self, group: int) -> list[dict[str, Any]]:
         backbone = self.inner.backbone.value
-        features._extractors.setdefault(backbone.fingerprint, StubNetwork(backbone))
+        with features._lock:  # the pipeline may be opening the real one just now
+            features._extractors[backbone.fingerprint] = StubNetwork(backbone)
         return self.inner(group)
 
 
